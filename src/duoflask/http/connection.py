@@ -1,0 +1,334 @@
+"""What is known of a request before its body: one class over a WSGI environ or an ASGI scope.
+
+Every attribute is worked out when it is looked at and then kept. Nothing a peer sends makes one raise
+anything but an HTTPException. Knows no body, no route, no app; requests and WebSockets stand on it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from io import BytesIO
+from typing import Any
+
+from .body import parse_content_length
+from .cookies import parse_cookie_pairs
+from .descriptors import cached_property
+from .errors import BadRequest, HTTPException
+from .headers import EnvironHeaders, ScopeHeaders
+from .immutable import ImmutableList
+from .multidict import ImmutableMultiDict
+from .options import parse_list_header, parse_options_header
+from .uri import decode_percent, get_current_url, get_host, parse_query, split_root_path
+from .user_agent import UserAgent
+
+__all__ = ["Connection", "environ_from_scope"]
+
+
+class Connection:
+    """Method, addresses and header fields, read from a source.
+
+    Args:
+        source: A WSGI environ, or an ASGI scope of type `http` or `websocket`.
+    """
+
+    parameter_storage_class: type[Any] = ImmutableMultiDict
+    dict_storage_class: type[Any] = ImmutableMultiDict
+    list_storage_class: type[Any] = ImmutableList
+    user_agent_class: type[UserAgent] = UserAgent
+    trusted_hosts: Collection[str] | None = None
+
+    def __init__(self, source: Any) -> None:
+        self.scope: Any = None
+        if "type" in source:  # every ASGI scope has it, no environ does
+            self.scope = source
+        else:
+            self.environ = source
+
+    def __repr__(self) -> str:
+        try:
+            url = repr(self.url)
+        except HTTPException as exc:
+            url = f"(invalid URL: {exc.description})"
+        return f"<{type(self).__name__} {url} [{self.method}]>"
+
+    @cached_property
+    def environ(self) -> dict[str, Any]:
+        """The WSGI environ; under ASGI one made from the scope (PEP 3333)."""
+        return environ_from_scope(self)
+
+    # the request line
+
+    @cached_property
+    def method(self) -> str:
+        """The method, in upper case."""
+        if self.scope is None:
+            return str(self.environ.get("REQUEST_METHOD", "GET")).upper()
+        return str(self.scope.get("method", "GET")).upper()
+
+    @cached_property
+    def scheme(self) -> str:
+        """`http`, `https`, `ws` or `wss`."""
+        if self.scope is None:
+            return str(self.environ.get("wsgi.url_scheme", "http"))
+        return str(self.scope.get("scheme", "http"))
+
+    @cached_property
+    def server(self) -> tuple[str, int | None] | None:
+        """The address of the server: host and port, path and None for a unix socket, None if unknown."""
+        if self.scope is not None:
+            address = self.scope.get("server")
+            return None if address is None else (address[0], address[1])
+        name = self.environ.get("SERVER_NAME")
+        if name is None:
+            return None
+        try:
+            return name, int(self.environ.get("SERVER_PORT"))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return name, None
+
+    @cached_property
+    def root_path(self) -> str:
+        """Where the application is mounted, without a slash at its end."""
+        if self.scope is None:
+            return _decode_wsgi(self.environ.get("SCRIPT_NAME")).rstrip("/")
+        return str(self.scope.get("root_path") or "").rstrip("/")
+
+    @cached_property
+    def path(self) -> str:
+        """The path below `root_path`, decoded; bytes that are not UTF-8 are replaced."""
+        if self.scope is None:
+            path = _decode_wsgi(self.environ.get("PATH_INFO"))
+        else:
+            path = split_root_path(self.scope.get("path") or "", self.root_path)
+        return "/" + path.lstrip("/")
+
+    @cached_property
+    def query_string(self) -> bytes:
+        """What stands behind the `?`, as it was sent."""
+        if self.scope is None:
+            return str(self.environ.get("QUERY_STRING") or "").encode("latin-1", "replace")
+        return bytes(self.scope.get("query_string") or b"")
+
+    @cached_property
+    def remote_addr(self) -> str | None:
+        """The address of the client; None if unknown."""
+        if self.scope is None:
+            return self.environ.get("REMOTE_ADDR")
+        client = self.scope.get("client")
+        return None if client is None else client[0]
+
+    @property
+    def remote_user(self) -> str | None:
+        """Whom a WSGI server has authenticated; ASGI has no such thing."""
+        return None if self.scope is not None else self.environ.get("REMOTE_USER")
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the scheme is `https` or `wss`."""
+        return self.scheme in ("https", "wss")
+
+    @property
+    def is_multithread(self) -> bool:
+        """Whether other threads of this process may serve requests."""
+        return self.scope is not None or bool(self.environ.get("wsgi.multithread"))
+
+    @property
+    def is_multiprocess(self) -> bool:
+        """Whether other processes may serve requests."""
+        return self.scope is not None or bool(self.environ.get("wsgi.multiprocess"))
+
+    @property
+    def is_run_once(self) -> bool:
+        """Whether the process ends after this request, as CGI does."""
+        return self.scope is None and bool(self.environ.get("wsgi.run_once"))
+
+    # addresses
+
+    @cached_property
+    def host(self) -> str:
+        """The Host, with its port unless that is the scheme's own.
+
+        Raises:
+            SecurityError: It is malformed, or not one of `trusted_hosts`.
+        """
+        return get_host(self.scheme, self.headers.get("Host"), self.server, self.trusted_hosts)
+
+    @cached_property
+    def url(self) -> str:
+        """The whole address."""
+        return get_current_url(self.scheme, self.host, self.root_path, self.path, self.query_string)
+
+    @cached_property
+    def base_url(self) -> str:
+        """The address without the query."""
+        return get_current_url(self.scheme, self.host, self.root_path, self.path)
+
+    @cached_property
+    def root_url(self) -> str:
+        """The address where the application is mounted."""
+        return get_current_url(self.scheme, self.host, self.root_path)
+
+    @cached_property
+    def url_root(self) -> str:
+        """Another name of `root_url`."""
+        return self.root_url
+
+    @cached_property
+    def host_url(self) -> str:
+        """Scheme and host."""
+        return get_current_url(self.scheme, self.host)
+
+    @property
+    def script_root(self) -> str:
+        """Another name of `root_path`."""
+        return self.root_path
+
+    @cached_property
+    def full_path(self) -> str:
+        """`path` and the query; the `?` is there even without one."""
+        return f"{self.path}?{decode_percent(self.query_string)}"
+
+    @cached_property
+    def access_route(self) -> Any:
+        """The addresses in X-Forwarded-For, from the client to the last proxy, else `remote_addr`.
+
+        Anybody can send the header: trust it only behind a proxy that sets it.
+        """
+        forwarded = self.headers.get("X-Forwarded-For")
+        if forwarded is not None:
+            return self.list_storage_class(parse_list_header(forwarded))
+        return self.list_storage_class([] if self.remote_addr is None else [self.remote_addr])
+
+    # the query and the header fields
+
+    @cached_property
+    def args(self) -> Any:
+        """The fields of the query."""
+        return self.parameter_storage_class(parse_query(self.query_string))
+
+    @cached_property
+    def headers(self) -> Any:
+        """The header fields, a read-only view."""
+        if self.scope is None:
+            return EnvironHeaders(self.environ)
+        return ScopeHeaders(self.scope.get("headers") or ())
+
+    @cached_property
+    def cookies(self) -> Any:
+        """The cookies."""
+        return self.dict_storage_class(parse_cookie_pairs(self.headers.get("Cookie")))
+
+    @property
+    def content_type(self) -> str | None:
+        """The Content-Type field."""
+        return self.headers.get("Content-Type")  # type: ignore[no-any-return]
+
+    @property
+    def content_encoding(self) -> str | None:
+        """The Content-Encoding field."""
+        return self.headers.get("Content-Encoding")  # type: ignore[no-any-return]
+
+    @property
+    def content_md5(self) -> str | None:
+        """The Content-MD5 field."""
+        return self.headers.get("Content-MD5")  # type: ignore[no-any-return]
+
+    @property
+    def referrer(self) -> str | None:
+        """The Referer field."""
+        return self.headers.get("Referer")  # type: ignore[no-any-return]
+
+    @property
+    def origin(self) -> str | None:
+        """The Origin field."""
+        return self.headers.get("Origin")  # type: ignore[no-any-return]
+
+    @property
+    def access_control_request_method(self) -> str | None:
+        """The Access-Control-Request-Method field."""
+        return self.headers.get("Access-Control-Request-Method")  # type: ignore[no-any-return]
+
+    @cached_property
+    def user_agent(self) -> UserAgent:
+        """The User-Agent field, as `user_agent_class`."""
+        return self.user_agent_class(self.headers.get("User-Agent", ""))
+
+    @cached_property
+    def content_length(self) -> int | None:
+        """The announced length of the body; None if there is none, 0 if it is invalid.
+
+        To read a body with an invalid length is an error (400).
+        """
+        if self._is_chunked:
+            return None
+        try:
+            return parse_content_length(self.headers.get("Content-Length"))
+        except BadRequest:
+            return 0
+
+    @property
+    def _is_chunked(self) -> bool:
+        coding = self.headers.get("Transfer-Encoding")
+        return coding is not None and "chunked" in [item.lower() for item in parse_list_header(coding)]
+
+    @cached_property
+    def _content_type_parts(self) -> tuple[str, dict[str, str]]:
+        value, options = parse_options_header(self.content_type)
+        return value.lower(), options
+
+    @property
+    def mimetype(self) -> str:
+        """The media type without parameters, in lower case."""
+        return self._content_type_parts[0]
+
+    @property
+    def mimetype_params(self) -> dict[str, str]:
+        """The parameters of the media type."""
+        return self._content_type_parts[1]
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the media type is `application/json` or `application/*+json`."""
+        mimetype = self.mimetype
+        return mimetype == "application/json" or (
+            mimetype.startswith("application/") and mimetype.endswith("+json")
+        )
+
+
+def _decode_wsgi(text: str | None) -> str:
+    """Decode what WSGI carries as latin-1 (PEP 3333)."""
+    if not text or text.isascii():
+        return text or ""
+    return text.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def environ_from_scope(connection: Connection) -> dict[str, Any]:
+    """Return a WSGI environ (PEP 3333) made of an ASGI scope; `wsgi.input` is empty."""
+    scope = connection.scope
+    server = connection.server or ("localhost", None)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": connection.method,
+        "SCRIPT_NAME": connection.root_path.encode("utf-8", "replace").decode("latin-1"),
+        "PATH_INFO": connection.path.encode("utf-8", "replace").decode("latin-1"),
+        "QUERY_STRING": connection.query_string.decode("latin-1"),
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": "" if server[1] is None else str(server[1]),
+        "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": connection.scheme,
+        "wsgi.input": BytesIO(),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "asgi.scope": scope,
+    }
+    client = scope.get("client")
+    if client is not None:
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
+    for name, value in connection.headers:
+        key = name.upper().replace("-", "_")
+        environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
+    return environ

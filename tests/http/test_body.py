@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given, strategies as st
+
+from duoflask.http.body import BufferedBody, LimitedStream, parse_content_length, read_limited
+from duoflask.http.errors import BadRequest, ClientDisconnected, RequestEntityTooLarge
+
+
+class Dribble(io.BytesIO):
+    """A stream that gives at most three bytes a read and remembers what was taken."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        assert size >= 0
+        return super().read(min(size, 3))
+
+    def readline(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        assert size >= 0
+        return super().readline(min(size, 3))
+
+
+BODY = b"first line\nsecond\n\nlast"
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO, Dribble])
+@pytest.mark.parametrize("read", ["read", "readline", "iterate", "readinto", "small"])
+def test_exact_length_is_read_and_not_a_byte_more(stream, read):
+    source = stream(BODY + b"NEXT REQUEST")
+    body = LimitedStream(source, len(BODY))
+    assert drain(body, read) == BODY
+    assert body.read() == body.read(5) == body.readline() == b""
+    assert source.tell() == len(BODY)
+    assert body.tell() == len(BODY)
+    assert body.is_exhausted
+
+
+def drain(body, how):
+    if how == "read":
+        return body.read()
+    if how == "iterate":
+        return b"".join(body)
+    out = b""
+    while True:
+        if how == "readline":
+            piece = body.readline()
+        elif how == "small":
+            piece = body.read(2)
+        else:
+            buffer = bytearray(4)
+            piece = bytes(buffer[: body.readinto(buffer)])
+            piece = bytes(buffer[: len(piece)])
+        if not piece:
+            return out
+        out += piece
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO, Dribble])
+def test_lines_are_whole(stream):
+    assert list(LimitedStream(stream(BODY), len(BODY))) == BODY.splitlines(keepends=True)
+    assert LimitedStream(stream(BODY), len(BODY)).readline(4) == b"firs"
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO, Dribble])
+@pytest.mark.parametrize("read", ["read", "readline", "iterate", "readinto", "small"])
+def test_early_end_is_a_400_each_time(stream, read):
+    body = LimitedStream(stream(b"abc"), 10)
+    for _ in range(2):
+        with pytest.raises(ClientDisconnected, match="expected 10 bytes; got 3") as info:
+            drain(body, read)
+    assert info.value.code == 400
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO, Dribble])
+@pytest.mark.parametrize("read", ["read", "readline", "iterate", "readinto", "small"])
+def test_exactly_the_maximum_is_fine_and_one_more_a_413(stream, read):
+    assert drain(LimitedStream(stream(BODY), len(BODY), is_max=True), read) == BODY
+    assert drain(LimitedStream(stream(BODY), None, is_max=True), read) == BODY
+    body = LimitedStream(stream(BODY + b"!"), len(BODY), is_max=True)
+    for _ in range(2):
+        with pytest.raises(RequestEntityTooLarge, match="MAX_CONTENT_LENGTH"):
+            drain(body, read)
+
+
+def test_failing_stream_is_a_disconnect():
+    class Broken:
+        def read(self, size):
+            raise OSError("reset")
+
+    with pytest.raises(ClientDisconnected) as info:
+        LimitedStream(Broken(), 5).read()
+    assert isinstance(info.value.__cause__, OSError)
+
+
+def test_a_stream_without_end_needs_a_limit():
+    with pytest.raises(TypeError):
+        LimitedStream(io.BytesIO(), None)
+
+
+def test_wraps_as_text():
+    assert io.TextIOWrapper(io.BufferedReader(LimitedStream(io.BytesIO(b"a\nb"), 3))).readlines() == [
+        "a\n",
+        "b",
+    ]
+    assert io.TextIOWrapper(BufferedBody.of([b"a\n", b"b"])).readlines() == ["a\n", "b"]
+
+
+@pytest.mark.parametrize("spill_at", [None, 0, 4, 1000])
+@given(st.lists(st.binary(max_size=6)))
+def test_collected_pieces_read_as_one_file(spill_at, chunks):
+    body = BufferedBody(max_memory=spill_at)
+    for chunk in chunks:
+        assert body.add(chunk)
+        if body.needs_disk:
+            body.spill()
+            assert not body.needs_disk
+    whole = b"".join(chunks)
+    assert body.size == len(whole)
+    assert body.getvalue() == whole
+    assert body.read(3) == whole[:3]
+    assert body.getvalue() == whole
+    assert body.read() == whole[3:]
+    body.seek(0)
+    assert list(body) == io.BytesIO(whole).readlines()
+    body.seek(0)
+    assert body.readline() == io.BytesIO(whole).readline()
+    body.close()
+    body.close()
+    assert body.closed
+
+
+@pytest.mark.parametrize("spill", [False, True])
+def test_too_much_is_kept_and_raised_at_each_read(spill):
+    body = BufferedBody(max_memory=1, max_total=4, limit_name="MAX_SPOOLED_BODY")
+    assert body.add(b"1234")
+    if spill:
+        body.spill()
+    assert not body.add(b"5")
+    assert not body.add(b"6")
+    for read in (body.read, body.readline, body.getvalue, body.read1, body.tell, lambda: list(body)):
+        with pytest.raises(RequestEntityTooLarge, match="MAX_SPOOLED_BODY"):
+            read()
+    body.close()
+
+
+def test_first_failure_stays():
+    body = BufferedBody()
+    body.fail(ClientDisconnected("gone"))
+    body.fail(BadRequest("later"))
+    with pytest.raises(ClientDisconnected, match="gone"):
+        body.read()
+
+
+def test_a_body_that_is_read_takes_no_more():
+    body = BufferedBody.of([b"a"])
+    body.read()
+    with pytest.raises(RuntimeError):
+        body.add(b"b")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "-1",
+        "+1",
+        "1_0",
+        "1.0",
+        "1, 1",
+        "1,1",
+        "0x1",
+        "\u0661",
+        "\xb2",
+        "1 0",
+        "9" * 20,
+        "9" * 5000,
+        "a",
+        "\x0c1",
+        b"\xb2",
+        b"-1",
+    ],
+)
+def test_content_length_is_digits_only(value):
+    with pytest.raises(BadRequest, match="invalid Content-Length"):
+        parse_content_length(value)
+
+
+@given(st.integers(0, 10**18 - 1))
+def test_content_length_is_read(number):
+    assert parse_content_length(str(number)) == parse_content_length(f" 0{number}\t".encode()) == number
+    assert parse_content_length(None) is None
+
+
+def test_read_limited():
+    assert read_limited(Dribble(b"12345"), 5, "KEY") == b"12345"
+    assert read_limited(io.BytesIO(b"12345"), None, "KEY") == b"12345"
+    with pytest.raises(RequestEntityTooLarge, match="KEY"):
+        read_limited(Dribble(b"123456"), 5, "KEY")
