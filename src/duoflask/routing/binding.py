@@ -1,0 +1,58 @@
+"""What a request says about where a map is bound: its host, subdomain and scheme.
+
+Owns the reading of these. Must not know rules.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from ..http.connection import Connection
+from ..http.errors import BadHost
+
+__all__ = ["ascii_host", "request_source", "subdomain_of", "websocket_scheme"]
+
+
+def request_source(environ: Any) -> Any:
+    """Return the WSGI environ or the ASGI scope of what may be an object that has one."""
+    if isinstance(environ, Mapping):
+        return environ
+    scope = getattr(environ, "scope", None)
+    return environ.environ if scope is None else scope
+
+
+def websocket_scheme(request: Connection) -> str:
+    """Return the scheme, that of WebSockets for a handshake (RFC 6455 section 4.2.1)."""
+    scheme = request.scheme
+    options = request.headers.get("Connection", "").lower().split(",")
+    upgrade = any(option.strip(" \t") == "upgrade" for option in options)
+    if request.scope is None and upgrade and request.headers.get("Upgrade", "").lower() == "websocket":
+        return "wss" if scheme == "https" else "ws"
+    return scheme
+
+
+def subdomain_of(host: str, server_name: str) -> str:
+    """Return what stands before the server's name in the host, `<invalid>` if the host is another."""
+    if host == server_name:
+        return ""
+    if host.endswith("." + server_name):
+        return host[: -len(server_name)].strip(".")
+    warnings.warn(
+        f"The request's host {host!r} is not the configured server name {server_name!r} or a subdomain of it:"
+        " no rule matches. Correct SERVER_NAME, or the host that a proxy passes on.",
+        stacklevel=3,
+    )
+    return "<invalid>"
+
+
+def ascii_host(server_name: str) -> str:
+    """Return the host name as IDNA, and its port, which is no part of it."""
+    name, colon, port = server_name.partition(":")
+    if not name.isascii() or len(name) > 63 or ".." in name or name.startswith("."):
+        try:
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError as exc:
+            raise BadHost() from exc
+    return f"{name}{colon}{port}"

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from duoflask.http.errors import BadHost, MethodNotAllowed, NotFound
+from duoflask.routing import Map, MapAdapter, RedirectRequired, RequestRedirect, Rule, WebsocketMismatch
+
+
+def adapter(*rules: Rule, **options: object) -> MapAdapter:
+    return Map(rules, **options).bind("example.com")  # type: ignore[arg-type]
+
+
+def redirect(bound: MapAdapter, path: str, **options: object) -> str:
+    with pytest.raises(RequestRedirect) as caught:
+        bound.match(path, **options)  # type: ignore[call-overload]
+    assert caught.value.code == 308
+    assert ("Location", caught.value.new_url) in caught.value.get_headers()
+    return caught.value.new_url
+
+
+def test_five_lines_of_the_documentation() -> None:
+    bound = adapter(
+        Rule("/", endpoint="index"),
+        Rule("/downloads/", endpoint="downloads/index"),
+        Rule("/downloads/<int:id>", endpoint="downloads/show"),
+    )
+    assert bound.match("/") == ("index", {})
+    assert bound.match("/downloads/42") == ("downloads/show", {"id": 42})
+    assert bound.match("/downloads/") == ("downloads/index", {})
+    assert redirect(bound, "/downloads") == "http://example.com/downloads/"
+    with pytest.raises(NotFound):
+        bound.match("/missing")
+
+
+def test_find_returns_rule_and_new_arguments() -> None:
+    static, dynamic = Rule("/a", {"x": 1}, endpoint="a"), Rule("/b/<int:n>", endpoint="b", methods=["GET"])
+    url_map = Map([static, dynamic])
+    for _ in range(2):
+        rule, arguments = url_map.find("/a", "GET")
+        assert rule is static
+        assert arguments == {"x": 1}
+        arguments.clear()
+    rule, arguments = url_map.find("/b/7", "HEAD")
+    assert rule is dynamic
+    assert arguments == {"n": 7}
+
+
+def test_find_raises_new_errors() -> None:
+    url_map = Map(
+        [Rule("/a", endpoint="a", methods=["POST", "PUT"]), Rule("/ws", endpoint="w", websocket=True)]
+    )
+    caught = []
+    for _ in range(2):
+        with pytest.raises(NotFound) as missing:
+            url_map.find("/b", "GET")
+        caught.append(missing.value)
+    assert caught[0] is not caught[1]
+    with pytest.raises(MethodNotAllowed) as wrong:
+        url_map.find("/a", "GET")
+    assert wrong.value.valid_methods == ["POST", "PUT"]
+    with pytest.raises(WebsocketMismatch):
+        url_map.find("/ws", "GET")
+    assert url_map.find("/ws", "GET", websocket=True)[0].endpoint == "w"
+
+
+def test_redirect_from_find_is_made_absolute_by_the_adapter() -> None:
+    url_map = Map([Rule("/a/", endpoint="a")])
+    with pytest.raises(RedirectRequired) as caught:
+        url_map.find("/a", "GET")
+    bound = url_map.bind("example.com", "/app", url_scheme="https", query_args="q=1")
+    assert bound.redirect_for(caught.value, "GET").new_url == "https://example.com/app/a/?q=1"
+
+
+def test_rules_added_after_a_match_are_found() -> None:
+    url_map = Map([Rule("/a", endpoint="a")])
+    assert url_map.find("/a", "GET")[0].endpoint == "a"
+    url_map.add(Rule("/b/<c>", endpoint="b"))
+    assert url_map.find("/b/c", "GET")[0].endpoint == "b"
+    assert url_map.bind("h").build("b", {"c": 1}) == "/b/1"
+
+
+def test_static_is_preferred_to_dynamic_and_backtracking_finds_the_other() -> None:
+    bound = adapter(
+        Rule("/a/b", endpoint="static"),
+        Rule("/<x>/c", endpoint="dynamic"),
+        Rule("/<path:p>", endpoint="path"),
+    )
+    assert bound.match("/a/b") == ("static", {})
+    assert bound.match("/a/c") == ("dynamic", {"x": "a"})
+    assert bound.match("/a/d") == ("path", {"p": "a/d"})
+
+
+def test_methods_of_several_rules_with_one_path() -> None:
+    bound = adapter(
+        Rule("/a", endpoint="get", methods=["GET"]), Rule("/a", endpoint="post", methods=["POST"])
+    )
+    assert bound.match("/a", "POST")[0] == "post"
+    assert bound.allowed_methods("/a") == ["GET", "HEAD", "POST"]
+    assert bound.test("/a", "HEAD")
+    assert not bound.test("/a", "PUT")
+
+
+def test_slashes_are_merged_by_a_redirect() -> None:
+    bound = adapter(Rule("/a/b", endpoint="x"), Rule("/raw//x", endpoint="raw", merge_slashes=False))
+    assert redirect(bound, "//a//b") == "http://example.com/a/b"
+    assert bound.match("/raw//x") == ("raw", {})
+
+
+def test_without_strict_slashes_both_forms_match() -> None:
+    bound = adapter(Rule("/a/", endpoint="a"), Rule("/b", endpoint="b"), strict_slashes=False)
+    assert bound.match("/a")[0] == "a"
+    assert bound.match("/b/")[0] == "b"
+
+
+def test_defaults_and_alias_redirect_to_the_canonical_url() -> None:
+    bound = adapter(
+        Rule("/all/", {"page": 1}, endpoint="all"),
+        Rule("/all/page/<int:page>", endpoint="all"),
+        Rule("/everything", {"page": 1}, endpoint="all", alias=True),
+    )
+    assert redirect(bound, "/all/page/1", query_args="q=1") == "http://example.com/all/?q=1"
+    assert redirect(bound, "/everything") == "http://example.com/all/"
+    assert bound.match("/all/page/2") == ("all", {"page": 2})
+
+
+def test_redirect_to_takes_a_pattern_or_a_function() -> None:
+    bound = adapter(
+        Rule("/old/<int:id>", redirect_to="new/<id>"),
+        Rule("/fn/<id>", redirect_to=lambda adapter, id: f"/f/{id}"),
+    )
+    assert redirect(bound, "/old/3") == "http://example.com/new/3"
+    assert redirect(bound, "/fn/3") == "http://example.com/f/3"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example/..",
+        "///evil.example",
+        "/\\evil.example",
+        "/\\\\evil.example/",
+        "/\r\nLocation: x",
+        "/\tevil.example",
+        "/@evil.example",
+        "/%2f%2fevil.example",
+        "/http://evil.example",
+    ],
+)
+def test_redirect_never_leaves_the_host(path: str) -> None:
+    bound = adapter(
+        Rule("/<path:p>/", endpoint="p"), Rule("/<a>/", endpoint="a"), Rule("/go/<path:p>", redirect_to="<p>")
+    )
+    redirects = []
+    for tried in (path, "/x/" + path, path + "//x", "/go" + path):
+        try:
+            bound.match(tried)
+        except RequestRedirect as exc:
+            redirects.append(exc.new_url)
+        except NotFound:
+            assert "\n" in path
+    assert redirects
+    for url in redirects:
+        assert url.startswith("http://example.com/")
+        assert all("!" <= character <= "~" and character != "\\" for character in url)
+
+
+def test_query_of_a_redirect_holds_no_control_characters() -> None:
+    url = redirect(adapter(Rule("/a/", endpoint="a")), "/a", query_args="x=\r\nSet-Cookie: a=b")
+    assert url == "http://example.com/a/?x=%0D%0ASet-Cookie:%20a=b"
+
+
+def test_subdomain_and_host_rules() -> None:
+    bound = Map([Rule("/", subdomain="<user>", endpoint="user"), Rule("/", subdomain="www", endpoint="www")])
+    assert bound.bind("example.com", subdomain="www").match("/") == ("www", {})
+    assert bound.bind("example.com", subdomain="ada").match("/") == ("user", {"user": "ada"})
+    hosts = Map([Rule("/", host="<sub>.example.com", endpoint="sub")], host_matching=True)
+    assert hosts.bind("a.example.com").match("/") == ("sub", {"sub": "a"})
+    with pytest.raises(RuntimeError, match="host matching"):
+        hosts.bind("a.example.com", subdomain="x")
+
+
+def test_host_is_bound_as_idna() -> None:
+    assert Map().bind("Bücher.example:8080").server_name == "xn--bcher-kva.example:8080"
+    with pytest.raises(BadHost):
+        Map().bind("a" * 64 + ".example")
+
+
+@pytest.mark.parametrize(
+    "path", ["/a" * 20000, "/.." * 15000, "/a" * 20000 + "/\n", "/a/\n" * 10000, "/1" * 20000, "/" * 40000]
+)
+def test_several_path_converters_stay_linear(path: str) -> None:
+    bound = adapter(
+        Rule("/<path:a>/<path:b>/<path:c>/end", endpoint="1"),
+        Rule("/<path:a>/<int:b>/<path:c>/end", endpoint="2"),
+        Rule("/<path:a>/<b>/<path:c>/<d>/<path:e>/end", endpoint="3"),
+        Rule("/<path:a>-<path:b>-<path:c>x", endpoint="4"),
+    )
+    started = time.perf_counter()
+    with pytest.raises(NotFound):
+        bound.match(path)
+    assert time.perf_counter() - started < 2
+
+
+def test_concurrent_first_matches_agree() -> None:
+    url_map = Map([Rule(f"/r{number}/<int:a>", endpoint=number) for number in range(500)])
+    start = threading.Barrier(8)
+    answers: list[object] = []
+
+    def match() -> None:
+        start.wait()
+        answers.append([url_map.find(f"/r{number}/1", "GET")[0].endpoint for number in range(500)])
+
+    threads = [threading.Thread(target=match) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [list(range(500))] * 8
+
+
+def test_endpoint_expects_arguments() -> None:
+    url_map = Map([Rule("/<lang>/", endpoint="i"), Rule("/", endpoint="i")])
+    assert url_map.is_endpoint_expecting("i", "lang")
+    assert not url_map.is_endpoint_expecting("i", "lang", "x")
+
+
+def test_dispatch_calls_the_view_and_returns_redirects() -> None:
+    bound = adapter(Rule("/a/", endpoint="a"))
+    assert bound.dispatch(lambda endpoint, values: (endpoint, values), "/a/") == ("a", {})
+    assert isinstance(bound.dispatch(lambda endpoint, values: None, "/a"), RequestRedirect)
+    assert isinstance(
+        bound.dispatch(lambda endpoint, values: None, "/b", catch_http_exceptions=True), NotFound
+    )
+
+
+def test_subclasses_of_rule_and_map_work() -> None:
+    class Upper(Rule):
+        def build(self, values: object, append_unknown: bool = True) -> tuple[str, str]:
+            return "", "/BUILT"
+
+    class Own(Map):
+        pass
+
+    bound = Own([Upper("/x/<a>", endpoint="x")]).bind("h")
+    assert bound.match("/x/1") == ("x", {"a": "1"})
+    assert [bound.build("x", {"a": 1}) for _ in range(2)] == ["/BUILT"] * 2
+
+
+def test_ten_thousand_rules_are_registered_in_a_second() -> None:
+    started = time.perf_counter()
+    url_map = Map([Rule(f"/r{number}/<int:a>/x/<b>", endpoint=number) for number in range(10000)])
+    assert url_map.find("/r9999/1/x/2", "GET")[1] == {"a": 1, "b": "2"}
+    assert time.perf_counter() - started < 3
+
+
+def environ(**changes: str) -> dict[str, object]:
+    return {
+        "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": "/app",
+        "PATH_INFO": "/caf\xc3\xa9",
+        "QUERY_STRING": "a=1",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "Api.Example.com:80",
+        "wsgi.url_scheme": "http",
+        **changes,
+    }
+
+
+def test_environ_and_scope_bind_alike() -> None:
+    url_map = Map([Rule("/<a>/", subdomain="api", endpoint="x", methods=["POST"])])
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "root_path": "/app",
+        "path": "/app/café",
+        "query_string": b"a=1",
+        "headers": [(b"host", b"Api.Example.com:80")],
+        "server": ("127.0.0.1", 80),
+    }
+    for source in (environ(), scope):
+        bound = url_map.bind_to_environ(source, "example.com")
+        assert bound.subdomain == "api"
+        with pytest.raises(RequestRedirect) as caught:
+            bound.match()
+        assert caught.value.new_url == "http://api.example.com/app/caf%C3%A9/?a=1"
+
+
+def test_environ_of_a_websocket_handshake_matches_websocket_rules() -> None:
+    url_map = Map([Rule("/café", endpoint="x", websocket=True)])
+    handshake = environ(HTTP_CONNECTION="keep-alive, Upgrade", HTTP_UPGRADE="websocket")
+    bound = url_map.bind_to_environ(handshake)
+    assert bound.url_scheme == "ws"
+    assert bound.match()[0] == "x"
+
+
+def test_environ_of_another_host_warns_and_matches_nothing() -> None:
+    url_map = Map([Rule("/<a>", endpoint="x")])
+    with pytest.warns(UserWarning, match="SERVER_NAME"):
+        bound = url_map.bind_to_environ(environ(), "example.org")
+    with pytest.raises(NotFound):
+        bound.match()
