@@ -1,0 +1,12 @@
+"""The built-in server: h11 and anyio, ASGI towards the application, asyncio or trio underneath.
+
+Takes any ASGI or WSGI callable and knows nothing of duoflask's own application.
+"""
+
+from __future__ import annotations
+
+from .config import ServerConfig
+from .lifespan import LifespanError
+from .run import Server, run, serve
+
+__all__ = ["LifespanError", "Server", "ServerConfig", "run", "serve"]

@@ -1,0 +1,302 @@
+"""One request as ASGI: the scope, `receive`, `send` (ASGI 3.0, HTTP spec version 2.4).
+
+Owns the rules of the protocol towards the application. Bytes are `requests.py`'s and `responses.py`'s
+business, the order of requests `connection.py`'s.
+
+Theory of operation. The application runs in the connection's own task, in a copy of its Context; nothing
+else reads meanwhile. Reading happens on demand, inside `receive()`: for the body, and, once that is
+delivered, to see whether the client leaves. What arrives then belongs to the next request: it is kept raw,
+up to `MAX_AHEAD` bytes, after which nobody reads and a departure shows only when something is written. The
+last `send` ends a `receive()` that still waits.
+
+A FIN says "I have sent all" or "I am gone". One that is there with the request is taken for the first: the
+client still gets its answer, and is taken for gone after `half_closed_timeout`. One that comes while a
+`receive()` has waited for it for a while is a departure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextvars import Context, copy_context
+from typing import Any, Protocol
+
+from anyio import CancelScope, Lock, current_time, sleep, sleep_forever
+from anyio.lowlevel import checkpoint
+
+from ..typing import ASGIApplication, Message, Scope
+from .config import ServerConfig
+from .preflight import Refused
+from .requests import RequestHead, RequestReader
+from .responses import ResponseWriter, dump_refusal
+from .streams import PeerGone, Stream
+
+__all__ = ["Channel", "RequestCycle", "build_scope"]
+
+MAX_AHEAD = 65_536  # raw bytes kept of what a client has pipelined
+# A rest of the body up to this is read after the answer, to keep the connection.
+MAX_REST = 65_536
+HALF_CLOSE_WINDOW = 0.1  # seconds between a request's end and a FIN that belongs to it
+
+ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.4"}
+
+
+class Channel(Protocol):
+    """What a request needs of its connection."""
+
+    config: ServerConfig
+    stream: Stream
+    reader: RequestReader
+    eof: bool
+    state: dict[str, Any]
+
+    @property
+    def stopping(self) -> bool: ...
+
+    async def read(self) -> bytes: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    def log_refusal(self, refusal: Refused) -> None: ...
+
+
+def build_scope(head: RequestHead, connection: Channel) -> Scope:
+    """Return the `http` scope. `path` holds `root_path`, whether or not the proxy in front has cut it off."""
+    config = connection.config
+    path, raw_path, root = head.path, head.raw_path, config.root_path
+    if root and path != root and not path.startswith(root + "/"):
+        path = root + path
+        raw_path = root.encode("utf-8") + raw_path
+    return {
+        "type": "http",
+        "asgi": ASGI_VERSIONS,
+        "http_version": head.http_version,
+        "method": head.method,
+        "scheme": config.scheme,
+        "path": path,
+        "raw_path": raw_path,
+        "query_string": head.query,
+        "root_path": root,
+        "headers": head.headers,
+        "client": connection.stream.client,
+        "server": connection.stream.server,
+        "state": connection.state.copy(),
+        "extensions": {},
+    }
+
+
+class _Isolated:
+    """Await a coroutine in its own Context without a task: what an application sets ends with the request."""
+
+    __slots__ = ("_context", "_coroutine")
+
+    def __init__(self, context: Context, coroutine: Any) -> None:
+        self._context = context
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        run = self._context.run
+        step, value = self._coroutine.send, None
+        while True:
+            try:
+                trap = run(step, value)
+            except StopIteration:
+                return
+            try:
+                value = yield trap
+                step = self._coroutine.send
+            except BaseException as exc:
+                step, value = self._coroutine.throw, exc
+
+
+class RequestCycle:
+    """One request and its response."""
+
+    __slots__ = (
+        "_complete",
+        "_connection",
+        "_continue",
+        "_delivered",
+        "_ended",
+        "_gone",
+        "_lock",
+        "_reading",
+        "head",
+        "refused",
+        "writer",
+    )
+
+    def __init__(self, connection: Channel, head: RequestHead) -> None:
+        self._connection = connection
+        self.head = head
+        self.writer = ResponseWriter(head, connection.config, head.keep_alive)
+        self._continue = head.expects_continue
+        self._delivered = False  # the last piece of the body was given to the application
+        self._complete = False  # the last piece of the response was taken
+        self._ended = False  # nothing more may be received: that, or the application has returned
+        self._gone = False
+        self.refused = False  # the server answered by itself in the middle of the body
+        self._lock: Lock | None = None
+        self._reading: CancelScope | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self._complete
+
+    @property
+    def gone(self) -> bool:
+        return self._gone
+
+    async def run(self, app: ASGIApplication) -> None:
+        """Run the application; its exceptions pass."""
+        scope = build_scope(self.head, self._connection)
+
+        async def call() -> None:
+            await app(scope, self.receive, self.send)
+
+        try:
+            await _Isolated(copy_context(), call())
+        finally:
+            self._end()
+        if self._lock is not None:
+            # A task that the application has left behind may still be on its way out of receive().
+            async with self._lock:
+                pass
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def receive(self) -> Message:
+        if self._gone or self._ended:
+            return {"type": "http.disconnect"}
+        if not self._delivered:
+            if self.head.length == 0:
+                self._delivered = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            async with self._only_reader():
+                return await self._receive_body()
+        async with self._only_reader():
+            return await self._wait_for_disconnect()
+
+    def _only_reader(self) -> Lock:
+        lock = self._lock
+        if lock is None:
+            lock = self._lock = Lock()
+        return lock
+
+    async def _receive_body(self) -> Message:
+        connection = self._connection
+        reader = connection.reader
+        while not self._gone and not self._ended and not self._delivered:
+            try:
+                data = reader.next_body()
+                if data or reader.body_done:
+                    self._delivered = reader.body_done
+                    return {"type": "http.request", "body": data, "more_body": not reader.body_done}
+                if self._continue and not self.writer.begun:
+                    self._continue = False
+                    await connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                raw = await self._read()
+                if raw is None:
+                    raise Refused(408, "the request body did not arrive in time")
+                if not raw and not self._ended:
+                    raise Refused(400, "the request body ended early")
+                reader.buffer += raw
+            except Refused as exc:
+                await self._refuse(exc)
+            except PeerGone:
+                self._gone = True
+        return {"type": "http.disconnect"}
+
+    async def _read(self) -> bytes | None:
+        """Return bytes, b"" at the end or when the response ended meanwhile, None when it took too long."""
+        with CancelScope(deadline=current_time() + self._connection.config.body_timeout) as self._reading:
+            try:
+                return await self._connection.read()
+            finally:
+                self._reading = None
+        return b"" if self._ended else None
+
+    async def _wait_for_disconnect(self) -> Message:
+        connection = self._connection
+        buffer = connection.reader.buffer
+        with CancelScope() as scope:
+            try:
+                while not self._gone and not self._ended:
+                    self._reading = scope
+                    if len(buffer) >= MAX_AHEAD:
+                        await sleep_forever()
+                    since = current_time()
+                    raw = await connection.read()
+                    buffer += raw
+                    if not raw:
+                        if current_time() - since < HALF_CLOSE_WINDOW:
+                            await sleep(connection.config.half_closed_timeout)
+                        self._gone = True
+            except PeerGone:
+                self._gone = True
+            finally:
+                self._reading = None
+        return {"type": "http.disconnect"}
+
+    async def _refuse(self, refusal: Refused) -> None:
+        """Answer a broken body at once, whatever the application makes of the disconnect that it is told."""
+        self._gone = True
+        self.refused = True
+        connection = self._connection
+        if not self.writer.begun:
+            self.writer.status = refusal.status
+            await connection.write(dump_refusal(refusal.status, refusal.reason, connection.config))
+        connection.log_refusal(refusal)
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        writer = self.writer
+        if self.refused:
+            raise PeerGone
+        if kind == "http.response.start":
+            if writer.status:
+                raise RuntimeError("'http.response.start' was sent twice; a request has one response")
+            writer.keep_alive = self._may_keep_alive()
+            writer.start(message["status"], message.get("headers", ()))
+        elif kind == "http.response.body":
+            if not writer.status:
+                raise RuntimeError(
+                    "'http.response.body' was sent first; send 'http.response.start' before it"
+                )
+            if self._complete:
+                raise RuntimeError("'http.response.body' was sent after the last one; more_body was False")
+            await self._send_body(message.get("body", b""), message.get("more_body", False))
+        else:
+            raise ValueError(
+                f"unknown message; expected 'http.response.start' or 'http.response.body'; got {kind!r}"
+            )
+
+    async def _send_body(self, body: bytes, more: bool) -> None:
+        connection = self._connection
+        pieces = self.writer.body(body if type(body) is bytes else bytes(body), more)
+        waits = False
+        try:
+            for piece in pieces:
+                if piece:
+                    waits = not connection.stream.write(piece)
+            if waits:
+                await connection.drain()
+        except PeerGone:
+            self._gone = True
+            raise
+        finally:
+            if not more:
+                self._complete = True
+                self._end()
+        if more and not waits:
+            await checkpoint()  # an endless stream to a fast client must not keep the loop to itself
+
+    def _may_keep_alive(self) -> bool:
+        connection = self._connection
+        if not self.head.keep_alive or connection.stopping or connection.eof:
+            return False
+        return not self._continue and 0 <= connection.reader.body_left <= MAX_REST

@@ -1,0 +1,305 @@
+"""One connection: requests in order, their time-outs, and the way it ends.
+
+Owns the loop over requests and the shared state of connections. Knows ASGI only through `RequestCycle`.
+
+Theory of operation. `run` is the connection's task. Time-outs of heads and of idle connections cost a
+request nothing: `deadline` is a plain number that the server's ticker compares with its clock a few times a
+second, and `expire` cancels the scope around the loop. While an application runs the deadline is infinite;
+bodies and writes that really wait have scopes of their own. Every way out goes through `_close`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyio import (
+    CancelScope,
+    Event,
+    current_effective_deadline,
+    current_time,
+    get_cancelled_exc_class,
+    move_on_after,
+    sleep,
+)
+from anyio.lowlevel import checkpoint
+
+from ..typing import ASGIApplication
+from .asgi import RequestCycle
+from .config import ServerConfig
+from .logs import access_logger, escape_log, server_logger
+from .preflight import Refused
+from .requests import RequestHead, RequestReader
+from .responses import dump_refusal
+from .streams import PeerGone, Stream
+
+__all__ = ["Connection", "Shared", "expire_connections"]
+
+_NEVER = float("inf")
+MAX_TICK = 1.0  # seconds between two looks at the deadlines of all connections
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the connections of one server have in common."""
+
+    app: ASGIApplication
+    config: ServerConfig
+    state: dict[str, Any] = field(default_factory=dict)
+    now: float = 0.0  # the ticker's clock
+    stopping: bool = False
+    connections: set[Connection] = field(default_factory=set)
+    drained: Event | None = None  # set when the last connection has ended, once the server stops
+
+
+async def expire_connections(shared: Shared) -> None:
+    """Move the clock on and end overdue waits, for ever."""
+    config = shared.config
+    interval = max(0.01, min(MAX_TICK, config.head_timeout / 4, config.keep_alive_timeout / 4))
+    while True:
+        shared.now = now = current_time()
+        for connection in list(shared.connections):
+            if connection.deadline <= now:
+                connection.expire()
+        await sleep(interval)
+
+
+class Connection:
+    """Serve one stream until either side is done with it."""
+
+    __slots__ = (
+        "_expired",
+        "_scope",
+        "busy",
+        "config",
+        "deadline",
+        "eof",
+        "reader",
+        "shared",
+        "state",
+        "stream",
+    )
+
+    def __init__(self, shared: Shared, stream: Stream) -> None:
+        self.shared = shared
+        self.config = shared.config
+        self.state = shared.state
+        self.stream = stream
+        self.reader = RequestReader(shared.config)
+        self.eof = False
+        self.busy = False  # an application is at work
+        self.deadline = shared.now + shared.config.head_timeout
+        self._expired = False
+        self._scope = CancelScope()
+
+    @property
+    def stopping(self) -> bool:
+        return self.shared.stopping
+
+    @property
+    def idle(self) -> bool:
+        return not self.busy and not self.reader.buffer
+
+    def expire(self) -> None:
+        """End the wait for a head."""
+        self.deadline = _NEVER
+        self._expired = True
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Serve the stream; never raises but when it is cancelled from outside."""
+        self.shared.connections.add(self)
+        linger = False
+        patience = self.config.write_timeout
+        try:
+            with self._scope:
+                linger = await self._serve()
+            if self._expired and not self.busy and self.reader.buffer:
+                linger = True
+                await self._refuse(Refused(408, "the request head did not arrive in time"))
+        except PeerGone:
+            pass
+        except get_cancelled_exc_class():
+            if current_effective_deadline() == -_NEVER:
+                patience = self.config.linger_timeout
+                raise
+            # An application that cancels its own task must not stop the server (asyncio only).
+            server_logger.error("the application cancelled the connection's task")
+        except Exception:
+            server_logger.exception("internal error of the server")
+        finally:
+            self.deadline = _NEVER
+            try:
+                await self._close(linger, patience)
+            finally:
+                self._leave()
+
+    def _leave(self) -> None:
+        shared = self.shared
+        shared.connections.discard(self)
+        if shared.drained is not None and not shared.connections:
+            shared.drained.set()
+
+    async def _serve(self) -> bool:
+        """Serve requests until the last; answer whether bytes of the client may still be on their way."""
+        shared = self.shared
+        while True:
+            try:
+                head = await self._next_head()
+            except Refused as exc:
+                await self._refuse(exc)
+                return True
+            if head is None:
+                return False
+            self.deadline = _NEVER
+            self.busy = True
+            cycle = RequestCycle(self, head)
+            kept = await self._answer(cycle)
+            if not kept or not await self._skip_rest():
+                return not self.reader.body_done or bool(self.reader.buffer)
+            self.busy = False
+            if shared.stopping or self.eof and not self.reader.buffer:
+                return False
+            self.deadline = shared.now + self.config.keep_alive_timeout
+
+    async def _next_head(self) -> RequestHead | None:
+        reader = self.reader
+        if reader.buffer:
+            await checkpoint()  # a client that pipelines must not keep the loop to itself
+            self.deadline = self.shared.now + self.config.head_timeout
+        while True:
+            head = reader.next_head()
+            if head is not None:
+                return head
+            begun = bool(reader.buffer)
+            data = await self.read()
+            if self._expired:
+                return None
+            if not data:
+                if begun:
+                    raise Refused(400, "the request head ended early")
+                return None
+            if not begun:
+                self.deadline = self.shared.now + self.config.head_timeout
+            reader.buffer += data
+
+    async def _answer(self, cycle: RequestCycle) -> bool:
+        """Run the application and finish its response; answer whether the connection may be kept."""
+        try:
+            await cycle.run(self.shared.app)
+        except (get_cancelled_exc_class(), KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as exc:
+            if not (cycle.gone and isinstance(exc, PeerGone)):
+                server_logger.exception("error in the application: %s %s", *_request_line(cycle.head))
+        else:
+            if not cycle.complete and not cycle.gone:
+                server_logger.error(
+                    "the application left its response unfinished: %s %s", *_request_line(cycle.head)
+                )
+        writer = cycle.writer
+        if not writer.begun and not cycle.gone:
+            writer.status = 500
+            bodyless = cycle.head.method == "HEAD"
+            await self.write(dump_refusal(500, "the application failed", self.config, bodyless=bodyless))
+        elif not cycle.complete and not cycle.refused and not writer.framed:
+            self.stream.reset()
+        if self.config.access_log and access_logger.isEnabledFor(logging.INFO):
+            self._log_access(cycle)
+        return cycle.complete and writer.keep_alive and not cycle.gone
+
+    async def _skip_rest(self) -> bool:
+        """Read what the application has left of the body; answer whether it ended."""
+        reader = self.reader
+        if reader.body_done:
+            return True
+        with move_on_after(self.config.linger_timeout):
+            left = self.config.linger_bytes
+            while left > 0:
+                try:
+                    left -= len(reader.next_body())
+                except Refused:
+                    return False
+                if reader.body_done:
+                    return True
+                data = await self.read()
+                if not data:
+                    return False
+                reader.buffer += data
+        return False
+
+    async def read(self) -> bytes:
+        data = await self.stream.receive()
+        if not data:
+            self.eof = True
+        return data
+
+    async def write(self, data: bytes) -> None:
+        if not self.stream.write(data):
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough.
+
+        Raises:
+            PeerGone: It is gone, or has taken nothing for `write_timeout`.
+        """
+        with move_on_after(self.config.write_timeout):
+            await self.stream.drain()
+            return
+        self.stream.reset()
+        raise PeerGone
+
+    async def _refuse(self, refusal: Refused) -> None:
+        self.log_refusal(refusal)
+        await self.write(dump_refusal(refusal.status, refusal.reason, self.config))
+
+    def log_refusal(self, refusal: Refused) -> None:
+        if self.config.access_log:
+            access_logger.info(
+                "%s - refused: %d %s", self._client(), refusal.status, escape_log(refusal.reason)
+            )
+
+    def _client(self) -> str:
+        client = self.stream.client
+        return f"{client[0]}:{client[1]}" if client else "-"
+
+    def _log_access(self, cycle: RequestCycle) -> None:
+        head, writer = cycle.head, cycle.writer
+        method, target = _request_line(head)
+        status: object = writer.status or "-"
+        access_logger.info(
+            '%s - "%s %s HTTP/%s" %s %d',
+            self._client(),
+            method,
+            target,
+            head.http_version,
+            status,
+            writer.length,
+        )
+
+    async def _close(self, linger: bool, patience: float) -> None:
+        """Close; if asked, first end our side and read on a little, or the client may lose the answer."""
+        try:
+            if linger and not self.eof:
+                await self._linger()
+        except PeerGone:
+            pass
+        finally:
+            with move_on_after(patience, shield=True):
+                await self.stream.aclose()
+
+    async def _linger(self) -> None:
+        with move_on_after(self.config.linger_timeout):
+            await self.stream.send_eof()
+            left = self.config.linger_bytes
+            while left > 0:
+                data = await self.read()
+                if not data:
+                    break
+                left -= len(data)
+
+
+def _request_line(head: RequestHead) -> tuple[str, str]:
+    return head.method, escape_log(head.raw_target.decode("ascii"))

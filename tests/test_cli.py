@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from duoflask import cli as cli_module
+from duoflask.cli import (
+    AppGroup,
+    FlaskGroup,
+    NoAppException,
+    ScriptInfo,
+    cli,
+    find_app_by_string,
+    find_best_app,
+    load_dotenv,
+    locate_app,
+    prepare_import,
+)
+
+
+class App:
+    """What the command line takes for an application."""
+
+    wsgi_app = asgi_app = None
+    debug = False
+
+    def __init__(self, name: str = "app") -> None:
+        self.name = name
+
+
+SOURCE = """
+class App:
+    wsgi_app = asgi_app = None
+    debug = False
+    def __init__(self, name="app"): self.name = name
+"""
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    for name in list(os.environ):
+        if name.startswith(("DUOFLASK_", "FLASK_")):
+            monkeypatch.delenv(name)
+    for name in ("DUOFLASK_DEBUG", "FLASK_DEBUG", "DUOFLASK_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI", "FROM_FILE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    path, modules = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+
+
+def module(**names: Any) -> ModuleType:
+    made = ModuleType("hello")
+    vars(made).update(names)
+    return made
+
+
+@pytest.mark.parametrize("name", ["app", "application"])
+def test_usual_names_are_found(name: str) -> None:
+    app = App()
+    assert find_best_app(module(**{name: app, "other": App()})) is app
+
+
+def test_only_instance_is_found_under_any_name() -> None:
+    app = App()
+    assert find_best_app(module(mine=app, alias=app, App=App)) is app
+
+
+@pytest.mark.parametrize("name", ["create_app", "make_app"])
+def test_factory_is_called(name: str) -> None:
+    assert find_best_app(module(**{name: lambda: App("made")})).name == "made"
+
+
+def test_several_instances_are_an_error_that_says_what_to_write() -> None:
+    with pytest.raises(NoAppException, match="Found 2 applications.*--app hello:name"):
+        find_best_app(module(a=App(), b=App()))
+
+
+def test_module_without_application_is_an_error_that_says_what_was_looked_for() -> None:
+    with pytest.raises(
+        NoAppException, match="'app' and 'application'.*'create_app' and 'make_app'.*--app hello:name"
+    ):
+        find_best_app(module(app=1))
+
+
+def test_factory_that_needs_arguments_is_an_error_that_says_what_to_write() -> None:
+    with pytest.raises(NoAppException, match=r"'--app \"hello:create_app\(\.\.\.\)\"'"):
+        find_best_app(module(create_app=lambda x: App()))
+
+
+def test_type_error_inside_a_factory_passes() -> None:
+    def create_app() -> App:
+        raise TypeError("inside")
+
+    with pytest.raises(TypeError, match="inside"):
+        find_best_app(module(create_app=create_app))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("mine", "app"),
+        ("create", "made"),
+        ("create()", "made"),
+        ("create('x')", "x"),
+        (" create(name='y') ", "y"),
+    ],
+)
+def test_name_or_call_stands_for_an_application(text: str, name: str) -> None:
+    def create(name: str = "made") -> App:
+        return App(name)
+
+    assert find_app_by_string(module(mine=App(), create=create), text).name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nothing", "no attribute 'nothing'"),
+        ("a.b", "Cannot read"),
+        ("a b", "Cannot read"),
+        ("create(x)", "expected literals"),
+        ("create(1, 2)", "cannot be called"),
+        ("number", "expected an instance of DuoFlask; got int"),
+    ],
+)
+def test_wrong_reference_is_an_error_that_names_it(text: str, message: str) -> None:
+    with pytest.raises(NoAppException, match=message):
+        find_app_by_string(module(create=lambda x: App(), number=1), text)
+
+
+def test_path_becomes_a_dotted_name(tmp_path: Path) -> None:
+    package = tmp_path / "outer" / "inner"
+    package.mkdir(parents=True)
+    for directory in (package, package.parent):
+        (directory / "__init__.py").touch()
+    (package / "web.py").touch()
+    assert prepare_import("outer/inner/web.py") == "outer.inner.web"
+    assert sys.path[0] == str(tmp_path)
+    assert prepare_import("outer/inner/__init__.py") == "outer.inner"
+
+
+def test_missing_module_is_an_error_or_none() -> None:
+    with pytest.raises(NoAppException, match="Could not import 'missing_module'"):
+        locate_app("missing_module", None)
+    assert locate_app("missing_module", None, raise_if_not_found=False) is None
+
+
+def test_import_error_inside_a_module_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import not_there_at_all")
+    with pytest.raises(NoAppException, match="While importing 'broken'(.|\n)*not_there_at_all"):
+        ScriptInfo("broken").load_app()
+
+
+@pytest.mark.parametrize("path", ["hello", "hello:app", "./hello.py", "hello.py:create('app')"])
+def test_app_option_takes_modules_and_paths(path: str, tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(SOURCE + "app = App()\ndef create(name): return App(name)\n")
+    info = ScriptInfo(path)
+    assert info.load_app().name == "app"
+    assert info.load_app() is info.load_app()
+
+
+@pytest.mark.parametrize("file", ["wsgi.py", "app.py"])
+def test_usual_files_are_found(file: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text(SOURCE + "app = App('there')")
+    assert ScriptInfo().load_app().name == "there"
+
+
+def test_nothing_to_find_says_what_to_write() -> None:
+    with pytest.raises(
+        NoAppException, match="DUOFLASK_APP or FLASK_APP(.|\n)*wsgi.py nor app.py(.|\n)*--app hello"
+    ):
+        ScriptInfo().load_app()
+
+
+@pytest.mark.parametrize(("value", "debug"), [("1", True), ("0", False), ("false", False), (None, False)])
+def test_debug_flag_is_set(value: str | None, debug: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if value is not None:
+        monkeypatch.setenv("FLASK_DEBUG", value)
+    assert ScriptInfo(create_app=App).load_app().debug is debug
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    (tmp_path / "hello.py").write_text(SOURCE + "app = App('hello')\nother = App('other')")
+    calls: list[Any] = []
+
+    def run(app: Any, *args: Any, **kwargs: Any) -> None:
+        calls.append((app.name, app.debug, *args, kwargs))
+
+    monkeypatch.setattr(cli_module, "run_server", run)
+    return calls
+
+
+DEFAULTS = {"uds": None, "interface": "asgi", "loop": "asyncio"}
+
+
+def test_run_serves_the_application(served: list[Any]) -> None:
+    result = CliRunner().invoke(cli, ["--app", "hello", "run"])
+    assert (result.exit_code, served) == (0, [("hello", False, "127.0.0.1", 5000, DEFAULTS)])
+
+
+def test_run_takes_its_options(served: list[Any]) -> None:
+    args = [
+        "-A",
+        "hello:other",
+        "--debug",
+        "run",
+        "-h",
+        "::1",
+        "-p",
+        "0",
+        "--interface",
+        "wsgi",
+        "--loop",
+        "trio",
+    ]
+    assert CliRunner().invoke(cli, args).exit_code == 0
+    assert served == [("other", True, "::1", 0, {"uds": None, "interface": "wsgi", "loop": "trio"})]
+    assert CliRunner().invoke(cli, ["-A", "hello", "run", "--debug", "--uds", "x"]).exit_code == 0
+    assert served[1] == ("hello", True, "127.0.0.1", 5000, {**DEFAULTS, "uds": "x"})
+
+
+@pytest.mark.parametrize("prefix", ["DUOFLASK", "FLASK"])
+def test_environment_is_read(prefix: str, served: list[Any]) -> None:
+    env = {f"{prefix}_APP": "hello:other", f"{prefix}_RUN_PORT": "81", f"{prefix}_DEBUG": "1"}
+    assert CliRunner().invoke(cli, ["run"], env=env).exit_code == 0
+    assert served == [("other", True, "127.0.0.1", 81, DEFAULTS)]
+
+
+def test_own_variables_come_before_those_of_flask(served: list[Any]) -> None:
+    env = {"DUOFLASK_APP": "hello:other", "FLASK_APP": "nothing", "DUOFLASK_RUN_INTERFACE": "wsgi"}
+    assert CliRunner().invoke(cli, ["run"], env=env).exit_code == 0
+    assert (served[0][0], served[0][-1]["interface"]) == ("other", "wsgi")
+
+
+def test_env_file_is_read(served: list[Any], tmp_path: Path) -> None:
+    (tmp_path / ".flaskenv").write_text("FLASK_APP=nothing\n")
+    (tmp_path / "mine").write_text("FLASK_APP=hello:other\nFROM_FILE=1\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLASK_APP", "")
+        patch.delenv("FLASK_APP")
+        assert CliRunner().invoke(cli, ["-e", "mine", "run"]).exit_code == 0
+        assert served[0][0] == "other"
+        assert load_dotenv(load_defaults=False) is False
+
+
+def test_address_in_use_is_a_short_error(monkeypatch: pytest.MonkeyPatch, served: list[Any]) -> None:
+    def run(*args: Any, **kwargs: Any) -> None:
+        raise OSError(98, "cannot listen on 127.0.0.1:5000: Address already in use")
+
+    monkeypatch.setattr(cli_module, "run_server", run)
+    result = CliRunner().invoke(cli, ["-A", "hello", "run"])
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: cannot listen on 127.0.0.1:5000: Address already in use\n",
+    )
+
+
+def test_run_without_an_application_says_what_to_write() -> None:
+    result = CliRunner().invoke(cli, ["run"])
+    assert result.exit_code == 2
+    assert "Could not find an application" in result.output
+
+
+def test_help_lists_commands_even_without_an_application() -> None:
+    result = CliRunner().invoke(cli, ["--help"])
+    assert result.exit_code == 0
+    assert "run" in result.output
+    assert "Could not find an application" in result.output
+
+
+def test_version_is_shown() -> None:
+    result = CliRunner().invoke(cli, ["--version"])
+    assert result.output.startswith(f"Python {sys.version_info[0]}.")
+    assert "duoflask " in result.output
+
+
+def test_commands_of_the_application_are_found() -> None:
+    class WithCommands(App):
+        cli = AppGroup("app")
+
+        def app_context(self) -> Any:
+            return click.get_current_context().scope(cleanup=False)
+
+    @WithCommands.cli.command("greet", with_appcontext=False)
+    @click.argument("name")
+    def greet(name: str) -> None:
+        click.echo(f"hello {name}")
+
+    group = FlaskGroup(create_app=WithCommands)
+    assert CliRunner().invoke(group, ["greet", "x"]).output == "hello x\n"
+    assert "greet" in CliRunner().invoke(group, ["--help"]).output
+
+
+@pytest.mark.parametrize("wanted", ["duoflask.commands", "flask.commands"])
+def test_plugins_are_found(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Entry:
+        name = "plugin"
+
+        def load(self) -> click.Command:
+            return click.Command("plugin", callback=lambda: click.echo("plugged"))
+
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [Entry()] if group == wanted else []
+    )
+    assert CliRunner().invoke(FlaskGroup(create_app=App), ["plugin"]).output == "plugged\n"
