@@ -1,0 +1,31 @@
+"""Test clients and request builders.
+
+Owns everything that sends requests to an app without a server. Takes an app object and imports none.
+"""
+
+from __future__ import annotations
+
+from .answer import ProtocolError
+from .asgi_run import LifespanError
+from .async_client import AsyncClient
+from .client import Client
+from .cookie_jar import Cookie
+from .core import ClientRedirectError
+from .environ import EnvironBuilder, PlainEnvironBuilder, create_environ
+from .multipart import encode_multipart, stream_encode_multipart
+from .response import TestResponse
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ClientRedirectError",
+    "Cookie",
+    "EnvironBuilder",
+    "LifespanError",
+    "PlainEnvironBuilder",
+    "ProtocolError",
+    "TestResponse",
+    "create_environ",
+    "encode_multipart",
+    "stream_encode_multipart",
+]

@@ -1,0 +1,146 @@
+"""The sync test client, over WSGI or ASGI.
+
+Owns the sending. What is sent, cookies and redirects are `core`'s.
+"""
+
+from __future__ import annotations
+
+import weakref
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from .answer import SERVER_ERROR, Answer
+from .core import ClientCore, Sent
+from .loop_thread import ASGIRunner
+from .response import TestResponse
+from .scope import make_scope, read_body
+from .wsgi_run import run_wsgi
+
+__all__ = ["Client"]
+
+
+class Client(ClientCore[TestResponse]):
+    """Send requests to an app without a server.
+
+    Under ASGI the app runs on a loop of the client's own, in a thread: start-up functions run before the
+    first request, shutdown functions at `close()`, at the end of a `with` block, or when the client is
+    forgotten. Afterwards the client can be used again and starts the app anew.
+
+    Args:
+        application: The app: a WSGI callable, or an ASGI callable for `protocol="asgi"`.
+        response_wrapper: The class of responses; a subclass of it and of `TestResponse` is made.
+        use_cookies: Whether cookies are kept between requests.
+        allow_subdomain_redirects: Whether redirects are followed to subdomains.
+        protocol: `wsgi` or `asgi`.
+        backend: The event loop for ASGI: `asyncio` or `trio`.
+        raise_server_exceptions: Whether an exception that leaves the app leaves the client; else it is a 500.
+
+    Raises:
+        ValueError: Another protocol.
+    """
+
+    def __init__(
+        self,
+        application: Any,
+        response_wrapper: type | None = None,
+        use_cookies: bool = True,
+        allow_subdomain_redirects: bool = False,
+        *,
+        protocol: Literal["wsgi", "asgi"] = "wsgi",
+        backend: str = "asyncio",
+        raise_server_exceptions: bool = True,
+    ) -> None:
+        super().__init__(
+            application,
+            response_wrapper,
+            use_cookies,
+            allow_subdomain_redirects,
+            raise_server_exceptions=raise_server_exceptions,
+        )
+        if protocol not in ("wsgi", "asgi"):
+            raise ValueError(f"invalid protocol; expected 'wsgi' or 'asgi'; got {protocol!r}")
+        self.protocol = protocol
+        self.backend = backend
+        self._runner: ASGIRunner | None = None
+        self._finalizer: weakref.finalize[..., Any] | None = None
+
+    def open(
+        self, *args: Any, buffered: bool = False, follow_redirects: bool = False, **kwargs: Any
+    ) -> TestResponse:
+        """Send a request and return its response; arguments as in Flask.
+
+        Args:
+            *args: As for `EnvironBuilder` without its app; or one builder, environ or request.
+            buffered: Read the whole body first, and close it.
+            follow_redirects: Follow redirects; `history` of the response holds them.
+            **kwargs: As for `EnvironBuilder`.
+
+        Raises:
+            ProtocolError: The app breaks WSGI's or ASGI's rules.
+            ClientRedirectError: Redirects lead in a circle.
+            RuntimeError: A redirect leads to another site.
+        """
+        conversation = self._converse(args, kwargs, buffered, follow_redirects)
+        try:
+            sent = next(conversation)
+            while True:
+                answer = self._send(sent)
+                try:
+                    sent = conversation.send(answer)
+                except StopIteration as stop:
+                    response: TestResponse = stop.value
+                    return response
+        finally:
+            conversation.close()
+
+    def _send(self, sent: Sent) -> Answer:
+        try:
+            if self.protocol == "wsgi":
+                return run_wsgi(self.application, sent.environ, sent.buffered)
+            scope = make_scope(sent.environ, sent.fields)
+            body, truncated = read_body(sent.environ)
+            return self._started().send(scope, body, truncated, sent.buffered)
+        except Exception:
+            if self.raise_server_exceptions:
+                raise
+            return SERVER_ERROR
+
+    def _started(self) -> ASGIRunner:
+        runner = self._runner
+        if runner is None:
+            self._runner = runner = ASGIRunner(self.application, self.backend)
+            self._finalizer = weakref.finalize(self, runner.close)
+        return runner
+
+    def close(self) -> None:
+        """Run the app's shutdown functions and stop what was started for it."""
+        self._release_contexts()
+        if self.protocol == "wsgi":
+            _shut_down(self.application)
+        elif self._runner is not None:
+            assert self._finalizer is not None
+            self._runner = None
+            self._finalizer()
+
+    def __enter__(self) -> Self:
+        if self.preserve_context:
+            raise RuntimeError("'with client:' cannot be nested; leave the outer block first")
+        self.preserve_context = True
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.preserve_context = False
+        self.close()
+
+
+def _shut_down(app: Any) -> None:
+    """Run the shutdown functions of an app that was started up for WSGI, if it has any."""
+    lifecycle = getattr(app, "_lifecycle", None)
+    shut_down = getattr(app, "_shutdown_portal", None) or getattr(lifecycle, "stop_portal", None)
+    if shut_down is not None:
+        shut_down()

@@ -1,0 +1,316 @@
+"""What the sync and the async test client have in common: everything but the sending.
+
+Owns the requests' defaults, cookies and redirects. A whole conversation (a request and the redirects that
+follow from it) is one generator: it yields what is to be sent and is sent the answer, so that each client
+only does the I/O.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator
+from io import BytesIO
+from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import SplitResult, quote, unquote_to_bytes, urljoin, urlsplit
+
+from ..typing import WSGIEnvironment
+from .answer import Answer
+from .cookie_jar import Cookie, CookieJar
+from .environ import EnvironBuilder, PlainEnvironBuilder
+from .response import SentRequest, TestResponse, wrapper_for
+
+__all__ = ["ClientCore", "ClientRedirectError", "Sent"]
+
+_R = TypeVar("_R")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PATH_SAFE = "/!$&'()*+,:;=@"
+_PRESERVE = "duoflask.preserve_context"
+
+
+class ClientRedirectError(Exception):
+    """Redirects lead back to where they have been."""
+
+
+class Sent(NamedTuple):
+    """A request that is to be sent."""
+
+    environ: WSGIEnvironment
+    fields: list[tuple[str, str]]
+    """The header fields before the environ joined repeated ones."""
+    buffered: bool
+    """Whether the whole body is wanted before the answer."""
+
+
+class ClientCore(Generic[_R]):
+    """A client without I/O; `_R` is what a request gives: a response, or something to await.
+
+    Args:
+        application: The app.
+        response_wrapper: The class of responses; a subclass of it and of `TestResponse` is made.
+        use_cookies: Whether cookies are kept between requests.
+        allow_subdomain_redirects: Whether redirects are followed to subdomains of where they come from.
+        raise_server_exceptions: Whether an exception that leaves the app leaves the client; else it is a 500.
+    """
+
+    def __init__(
+        self,
+        application: Any,
+        response_wrapper: type | None = None,
+        use_cookies: bool = True,
+        allow_subdomain_redirects: bool = False,
+        *,
+        raise_server_exceptions: bool = True,
+    ) -> None:
+        self.application = application
+        self.response_wrapper = wrapper_for(response_wrapper)
+        self.allow_subdomain_redirects = allow_subdomain_redirects
+        self.raise_server_exceptions = raise_server_exceptions
+        self.environ_base: dict[str, Any] = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": "duoflask"}
+        self.preserve_context = False
+        self._new_contexts: list[Any] = []
+        self._jar = CookieJar() if use_cookies else None
+
+    # -- requests
+
+    def open(self, *args: Any, buffered: bool = False, follow_redirects: bool = False, **kwargs: Any) -> _R:
+        """Send a request.
+
+        Args:
+            *args: As for `EnvironBuilder` without its app; or one builder, environ or request.
+            buffered: Read the whole body first, and close it.
+            follow_redirects: Follow redirects; `history` of the response holds them.
+            **kwargs: As for `EnvironBuilder`.
+        """
+        raise NotImplementedError
+
+    def get(self, *args: Any, **kwargs: Any) -> _R:
+        """Send a GET request; arguments as for `open`."""
+        return self.open(*args, **{**kwargs, "method": "GET"})
+
+    def post(self, *args: Any, **kwargs: Any) -> _R:
+        """Send a POST request; arguments as for `open`."""
+        return self.open(*args, **{**kwargs, "method": "POST"})
+
+    def put(self, *args: Any, **kwargs: Any) -> _R:
+        """Send a PUT request; arguments as for `open`."""
+        return self.open(*args, **{**kwargs, "method": "PUT"})
+
+    def delete(self, *args: Any, **kwargs: Any) -> _R:
+        """Send a DELETE request; arguments as for `open`."""
+        return self.open(*args, **{**kwargs, "method": "DELETE"})
+
+    def patch(self, *args: Any, **kwargs: Any) -> _R:
+        """Send a PATCH request; arguments as for `open`."""
+        return self.open(*args, **{**kwargs, "method": "PATCH"})
+
+    def options(self, *args: Any, **kwargs: Any) -> _R:
+        """Send an OPTIONS request; arguments as for `open`."""
+        return self.open(*args, **{**kwargs, "method": "OPTIONS"})
+
+    def head(self, *args: Any, **kwargs: Any) -> _R:
+        """Send a HEAD request; arguments as for `open`."""
+        return self.open(*args, **{**kwargs, "method": "HEAD"})
+
+    def trace(self, *args: Any, **kwargs: Any) -> _R:
+        """Send a TRACE request; arguments as for `open`."""
+        return self.open(*args, **{**kwargs, "method": "TRACE"})
+
+    # -- cookies
+
+    @property
+    def _cookies(self) -> CookieJar:
+        if self._jar is None:
+            raise TypeError("this client keeps no cookies; make it with use_cookies=True")
+        return self._jar
+
+    def get_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> Cookie | None:
+        """Return a stored cookie."""
+        return self._cookies.get(key, domain, path)
+
+    def set_cookie(
+        self,
+        key: str,
+        value: str = "",
+        *,
+        domain: str = "localhost",
+        origin_only: bool = True,
+        path: str = "/",
+        **kwargs: Any,
+    ) -> None:
+        """Store a cookie as if the app had set it.
+
+        Args:
+            key: The name.
+            value: The value as the app is to see it.
+            domain: Where it applies.
+            origin_only: Whether subdomains are left out.
+            path: Where it applies.
+            **kwargs: As for `dump_cookie`.
+        """
+        self._cookies.set(key, value, domain=domain, origin_only=origin_only, path=path, **kwargs)
+
+    def delete_cookie(self, key: str, *, domain: str = "localhost", path: str = "/") -> None:
+        """Forget a cookie."""
+        self._cookies.delete(key, domain, path)
+
+    # -- a conversation
+
+    def _converse(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], buffered: bool, follow_redirects: bool
+    ) -> Generator[Sent, Answer, TestResponse]:
+        """Yield requests, take answers, return the last response."""
+        environ, fields, explicit_cookie = self._request_of(args, kwargs)
+        self._release_contexts()
+        body_start = _position(environ)
+        history: list[TestResponse] = []
+        seen: set[tuple[str, int]] = set()
+        while True:
+            url = urlsplit(_url_of(environ))
+            self._add_cookies(environ, url, explicit_cookie)
+            # A copy: what middleware changes must not reach the next request.
+            answer = yield Sent(environ.copy(), fields, buffered)
+            if self._jar is not None:
+                cookies = [value for name, value in answer.fields if name.lower() == "set-cookie"]
+                self._jar.update(cookies, url.hostname or "localhost", url.path)
+            response = self._response_of(answer, environ, tuple(history))
+            location = response.location
+            if not (follow_redirects and response.status_code in _REDIRECTS and location):
+                return response
+            response.make_sequence()
+            response.close()
+            if (location, response.status_code) in seen:
+                raise ClientRedirectError(
+                    f"redirects in a circle: a {response.status_code} to {location!r} was followed before"
+                )
+            seen.add((location, response.status_code))
+            history.append(response)
+            target = urlsplit(urljoin(url.geturl(), location))
+            self._check_redirect(url, target)
+            environ = _redirected(environ, target, response.status_code, body_start)
+
+    def _request_of(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[WSGIEnvironment, list[tuple[str, str]], str | None]:
+        """The environ for the arguments of `open`, the header fields, and a Cookie field among them."""
+        first = args[0] if args else None
+        if isinstance(first, dict) or hasattr(first, "environ"):
+            environ = first if isinstance(first, dict) else first.environ  # type: ignore[union-attr]
+            return self._with_base(environ), [], None
+        if isinstance(first, PlainEnvironBuilder):
+            builder = copy.copy(first)
+            builder.environ_base = self._with_base(builder.environ_base)
+            return builder.get_environ(), builder.headers.to_wsgi_list(), None
+        kwargs = {**kwargs, "environ_base": self._with_base(kwargs.get("environ_base"))}
+        if hasattr(self.application, "config"):
+            builder = EnvironBuilder(self.application, *args, **kwargs)
+        else:
+            builder = PlainEnvironBuilder(*args, **kwargs)
+        try:
+            return builder.get_environ(), builder.headers.to_wsgi_list(), builder.headers.get("Cookie")
+        finally:
+            builder.close()
+
+    def _with_base(self, other: Any) -> WSGIEnvironment:
+        environ = {**self.environ_base, **(other or {})}
+        if self.preserve_context:
+            environ[_PRESERVE] = self._new_contexts.append
+        return environ
+
+    def _add_cookies(self, environ: WSGIEnvironment, url: SplitResult, explicit: str | None) -> None:
+        if self._jar is None:
+            return
+        value = self._jar.header(url.hostname or "localhost", url.path, explicit)
+        if value:
+            environ["HTTP_COOKIE"] = value
+        else:
+            environ.pop("HTTP_COOKIE", None)
+
+    def _response_of(
+        self, answer: Answer, environ: WSGIEnvironment, history: tuple[TestResponse, ...]
+    ) -> TestResponse:
+        request_class = getattr(self.application, "request_class", SentRequest)
+        request = request_class(environ, populate_request=False)
+        response = self.response_wrapper(answer.body, answer.status, answer.fields, request, history)
+        provider = getattr(self.application, "json", None)
+        if provider is not None:
+            response.json_module = provider
+        return response
+
+    def _check_redirect(self, source: SplitResult, target: SplitResult) -> None:
+        """Refuse what no app behind this client can answer."""
+        if target.scheme not in ("http", "https"):
+            raise RuntimeError(f"cannot follow a redirect to {target.geturl()!r}; expected http or https")
+        here, there = source.hostname or "", target.hostname or ""
+        if here == there:
+            return
+        if not there.endswith("." + here):
+            raise RuntimeError(
+                f"cannot follow a redirect from {here!r} to {there!r}: it leads to another site; "
+                f"check response.location instead"
+            )
+        if not self.allow_subdomain_redirects:
+            raise RuntimeError(
+                f"cannot follow a redirect from {here!r} to {there!r}; make the client with "
+                f"allow_subdomain_redirects=True"
+            )
+
+    # -- contexts that outlive a request inside `with client:`
+
+    def _release_contexts(self) -> None:
+        """Let go of the contexts that the dispatcher handed over through the environ's key."""
+        self._new_contexts.clear()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.application!r}>"
+
+
+def _url_of(environ: WSGIEnvironment) -> str:
+    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "localhost")
+    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
+    return f"{environ['wsgi.url_scheme']}://{host}{quote(path, safe=_PATH_SAFE) or '/'}"
+
+
+def _position(environ: WSGIEnvironment) -> int | None:
+    try:
+        position: int = environ["wsgi.input"].tell()
+    except (KeyError, AttributeError, OSError, ValueError):
+        return None
+    return position
+
+
+def _redirected(
+    environ: WSGIEnvironment, target: SplitResult, code: int, body_start: int | None
+) -> WSGIEnvironment:
+    """The environ for the next request (RFC 9110 15.4): 307 and 308 repeat it, the others make it a GET."""
+    root = environ.get("SCRIPT_NAME", "")
+    path = unquote_to_bytes(target.path).decode("latin-1") or "/"
+    if root and path != root and not path.startswith(root + "/"):
+        root = ""
+    port = target.port or (443 if target.scheme == "https" else 80)
+    uri = target.path[len(quote(root)) :] + (f"?{target.query}" if target.query else "")
+    following = {
+        **environ,
+        "SCRIPT_NAME": root,
+        "PATH_INFO": path[len(root) :],
+        "QUERY_STRING": target.query.encode().decode("latin-1"),
+        "REQUEST_URI": uri.encode().decode("latin-1"),
+        "RAW_URI": uri.encode().decode("latin-1"),
+        "HTTP_HOST": target.netloc.rpartition("@")[2],
+        "SERVER_NAME": target.hostname or "localhost",
+        "SERVER_PORT": str(port),
+        "wsgi.url_scheme": target.scheme,
+    }
+    if code in (307, 308):
+        if body_start is not None:
+            environ["wsgi.input"].seek(body_start)
+        elif environ.get("CONTENT_LENGTH") not in (None, "", "0"):
+            raise RuntimeError(
+                f"cannot repeat the request for a {code} redirect: its body can be read only once"
+            )
+        return following
+    if following["REQUEST_METHOD"] != "HEAD":
+        following["REQUEST_METHOD"] = "GET"
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "wsgi.input_terminated"):
+        following.pop(key, None)
+    following["wsgi.input"] = BytesIO()
+    return following
