@@ -1,0 +1,648 @@
+"""The application: configuration, registration, contexts, and what a server calls.
+
+What a request goes through stands in `dispatch`, which rule it has in `linking`, Flask's override points in `overrides`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
+from datetime import timedelta
+from typing import Any, ClassVar, Final, ParamSpec, TypeVar, cast
+
+from .answers import response_of
+from .asgi import serve_asgi, serve_lifespan
+from .bridge import (
+    DEFAULT_WORKER_THREADS,
+    Workers,
+    async_to_sync,
+    call,
+    drive,
+    run_nested,
+    starts_on_loop,
+    sync_to_async,
+)
+from .config import Config, ConfigAttribute
+from .ctx import AppContext, _AppCtxGlobals, _cv_app
+from .dispatch import Steps, teardown
+from .exceptions import Aborter
+from .http.body import DEFAULT_MAX_SPOOLED_BODY
+from .json.provider import DefaultJSONProvider, JSONProvider
+from .lifecycle import Lifecycle
+from .linking import build_url, inject_defaults, make_adapter, match
+from .logging import create_logger
+from .overrides import OverridePoints
+from .plans import OVERRIDE_POINTS, Plan, find_error_handler, overridden
+from .request import Limits, Request
+from .response import Response
+from .routing import BuildError, Map, MapAdapter, Rule
+from .scaffold import Scaffold, WatchedList, _endpoint_from_view_func, setupmethod
+from .server import run as run_server
+from .sessions import SessionInterface, SessionMixin
+from .signals import appcontext_pushed
+from .testing import AsyncClient, Client, EnvironBuilder
+from .typing import Receive, Scope, Send, StartResponse, WSGIEnvironment
+from .urls import make_redirect
+from .wsgi import serve_wsgi
+
+__all__ = ["DuoFlask", "Flask"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_UNSET: Any = object()
+
+
+def _as_timedelta(value: timedelta | int) -> timedelta:
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+class DuoFlask(OverridePoints, Scaffold):
+    """A web application, served as WSGI and as ASGI.
+
+    Args:
+        import_name: The name of the module that the app is made in, usually `__name__`.
+        static_url_path: Where the static files are served; by default the static folder's name.
+        static_folder: The folder of the static files.
+        static_host: Their host, with host matching.
+        host_matching: Match whole hosts.
+        subdomain_matching: Match subdomains of SERVER_NAME.
+        template_folder: The folder of the templates.
+        instance_path: The folder of the instance's own files.
+        instance_relative_config: Read relative configuration files from there.
+        root_path: The folder of the app; by default that of its module.
+    """
+
+    request_class: type[Request] = Request
+    response_class: type[Response] = Response
+    aborter_class: type[Aborter] = Aborter
+    app_ctx_globals_class: type[Any] = _AppCtxGlobals
+    config_class: type[Config] = Config
+    json_provider_class: type[JSONProvider] = DefaultJSONProvider
+    url_rule_class: type[Rule] = Rule
+    url_map_class: type[Map] = Map
+    test_client_class: type[Client] | None = None
+    session_interface: SessionInterface = SessionInterface()
+
+    testing = ConfigAttribute[bool]("TESTING")
+    secret_key = ConfigAttribute["str | bytes | None"]("SECRET_KEY")
+    permanent_session_lifetime = ConfigAttribute[timedelta]("PERMANENT_SESSION_LIFETIME", get_converter=_as_timedelta)
+
+    default_config: ClassVar[dict[str, Any]] = {
+        "DEBUG": None,
+        "TESTING": False,
+        "PROPAGATE_EXCEPTIONS": None,
+        "SECRET_KEY": None,
+        "SECRET_KEY_FALLBACKS": None,
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
+        "USE_X_SENDFILE": False,
+        "TRUSTED_HOSTS": None,
+        "SERVER_NAME": None,
+        "APPLICATION_ROOT": "/",
+        "SESSION_COOKIE_NAME": "session",
+        "SESSION_COOKIE_DOMAIN": None,
+        "SESSION_COOKIE_PATH": None,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SECURE": False,
+        "SESSION_COOKIE_PARTITIONED": False,
+        "SESSION_COOKIE_SAMESITE": None,
+        "SESSION_REFRESH_EACH_REQUEST": True,
+        "MAX_CONTENT_LENGTH": None,
+        "MAX_FORM_MEMORY_SIZE": 500_000,
+        "MAX_FORM_PARTS": 1_000,
+        "MAX_SPOOLED_BODY": DEFAULT_MAX_SPOOLED_BODY,
+        "SEND_FILE_MAX_AGE_DEFAULT": None,
+        "TRAP_BAD_REQUEST_ERRORS": None,
+        "TRAP_HTTP_EXCEPTIONS": False,
+        "EXPLAIN_TEMPLATE_LOADING": False,
+        "PREFERRED_URL_SCHEME": "http",
+        "TEMPLATES_AUTO_RELOAD": None,
+        "MAX_COOKIE_SIZE": 4093,
+        "PROVIDE_AUTOMATIC_OPTIONS": True,
+        "WORKER_THREADS": DEFAULT_WORKER_THREADS,
+    }
+
+    def __init__(
+        self,
+        import_name: str,
+        static_url_path: str | None = None,
+        static_folder: str | os.PathLike[str] | None = "static",
+        static_host: str | None = None,
+        host_matching: bool = False,
+        subdomain_matching: bool = False,
+        template_folder: str | os.PathLike[str] | None = "templates",
+        instance_path: str | None = None,
+        instance_relative_config: bool = False,
+        root_path: str | None = None,
+    ) -> None:
+        # What is worked out from the registries and the configuration, until they change.
+        self._plans: dict[Any, Plan] = {}
+        self._find: Callable[[str, str], tuple[Rule, dict[str, Any]]] | None = None
+        self._limits = Limits()
+        self._steps = Steps(frozenset())
+        self._quick_response: Callable[[bytes], Response] | None = None
+        self._stale = True
+        self._unprepared = True
+        self._got_first_request = False
+        Scaffold.__init__(self, import_name)
+        self.root_path = _root_path_of(import_name) if root_path is None else root_path
+        self.static_url_path = static_url_path
+        self.static_folder = None if static_folder is None else os.fspath(static_folder)
+        self.template_folder = template_folder
+        self.instance_path = instance_path
+        self.config = self.make_config(instance_relative_config)
+        self.config._on_change = self._registry_changed
+        self.aborter = self.make_aborter()
+        self.json: JSONProvider = self.json_provider_class(self)
+        changed = self._registry_changed
+        self.before_first_request_funcs: list[Any] = WatchedList(self._first_request_changed)
+        self.before_serving_funcs: list[Any] = WatchedList(self._first_request_changed)
+        self.after_serving_funcs: list[Any] = []
+        self.teardown_appcontext_funcs: list[Any] = WatchedList(changed)
+        self.url_build_error_handlers: list[Callable[[Exception, str, dict[str, Any]], str]] = []
+        self.extensions: dict[str, Any] = {}
+        self.blueprints: dict[str, Any] = {}
+        self.url_map = self.url_map_class(host_matching=host_matching)
+        self.subdomain_matching = subdomain_matching
+        self._workers = Workers(self.config["WORKER_THREADS"])
+        self._lifecycle = Lifecycle(self, threading.Lock)
+
+    # -- what a server calls
+
+    def __call__(self, source: Any, second: Any = _UNSET, third: Any = _UNSET, /) -> Any:
+        """Answer a server: `app(environ, start_response)`, `await app(scope, receive, send)` or ASGI 2's `app(scope)`."""
+        if third is not _UNSET:
+            return self.asgi_app(source, second, third)
+        if second is not _UNSET:
+            return self.wsgi_app(source, second)
+        if not isinstance(source, dict) or "type" not in source:
+            raise TypeError("app() takes (environ, start_response), (scope, receive, send) or (scope)")
+
+        def asgi2_instance(receive: Receive, send: Send) -> Awaitable[None]:
+            return self.asgi_app(source, receive, send)
+
+        return asgi2_instance
+
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        """Serve one request as WSGI; replace it to wrap the app in WSGI middleware."""
+        return serve_wsgi(self, environ, start_response)
+
+    async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection; replace it to wrap the app in ASGI middleware.
+
+        Raises:
+            RuntimeError: A kind of connection that this app does not serve.
+        """
+        kind = scope["type"]
+        if kind == "http":
+            await serve_asgi(self, scope, receive, send)
+        elif kind == "lifespan":
+            await serve_lifespan(self, scope, receive, send)
+        else:
+            raise RuntimeError(f"cannot serve an ASGI connection of type {kind!r}; expected 'http' or 'lifespan'")
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        debug: bool | None = None,
+        load_dotenv: bool = True,
+        **options: Any,
+    ) -> None:
+        """Serve the app with the built-in server until it is told to stop (SIGINT, SIGTERM).
+
+        Args:
+            host: The address to listen on; by default that of SERVER_NAME, else 127.0.0.1.
+            port: By default that of SERVER_NAME, else 5000.
+            debug: Sets `app.debug` first.
+            load_dotenv: Accepted for Flask's sake; `duoflask run` reads `.env` files.
+            options: Those of `duoflask.server.run`.
+        """
+        if os.environ.get("DUOFLASK_RUN_FROM_CLI") == "true":
+            return  # the command line imported the module to serve the app itself
+        if debug is not None:
+            self.debug = bool(debug)
+        name, _, number = (self.config["SERVER_NAME"] or "").partition(":")
+        for flask_only in ("threaded", "processes", "use_reloader", "use_debugger", "use_evalex", "passthrough_errors"):
+            options.pop(flask_only, None)
+        try:
+            run_server(
+                self, host or name or "127.0.0.1", int(number or 5000) if port is None else port, **options
+            )
+        finally:
+            self._got_first_request = False
+
+    # -- configuration
+
+    def make_config(self, instance_relative: bool = False) -> Config:
+        """Make the configuration."""
+        root = self.instance_path if instance_relative and self.instance_path else self.root_path
+        defaults = dict(self.default_config)
+        defaults["DEBUG"] = _debug_flag()
+        return self.config_class(root, defaults)
+
+    def make_aborter(self) -> Aborter:
+        """Make the object that `abort` calls."""
+        return self.aborter_class()
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name of the app: that of its module, or of the file that is run."""
+        if self.import_name == "__main__":
+            path = getattr(sys.modules["__main__"], "__file__", None)
+            return "__main__" if path is None else os.path.splitext(os.path.basename(path))[0]
+        return self.import_name
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The logger of the app's name, with a handler for stderr if logging is not configured."""
+        logger = self.__dict__.get("_logger")
+        if logger is None:
+            logger = self.__dict__["_logger"] = create_logger(self)
+        return logger  # type: ignore[no-any-return]
+
+    @logger.setter
+    def logger(self, value: logging.Logger) -> None:
+        self.__dict__["_logger"] = value
+
+    @property
+    def debug(self) -> bool:
+        """Whether debug mode is on: `config["DEBUG"]`."""
+        return self.config["DEBUG"]  # type: ignore[no-any-return]
+
+    @debug.setter
+    def debug(self, value: bool) -> None:
+        self.config["DEBUG"] = value
+
+    # -- what is kept until registries or configuration change
+
+    def _registry_changed(self) -> None:
+        self._stale = True
+        self._plans = {}
+        self._find = None
+
+    def _first_request_changed(self) -> None:
+        self._unprepared = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name in OVERRIDE_POINTS or name in _KEPT_FROM:
+            self._registry_changed()
+
+    def _refresh(self) -> None:
+        """Work out what of the app's settings every request needs."""
+        config = self.config
+        self._steps = Steps(overridden(self, DuoFlask))
+        self._limits = Limits(config["MAX_CONTENT_LENGTH"], config["MAX_FORM_MEMORY_SIZE"], config["MAX_FORM_PARTS"])
+        if self._workers.limit != config["WORKER_THREADS"]:
+            self._workers.limit = config["WORKER_THREADS"]
+        kind = type(self)
+        plain = (
+            not self.url_map.host_matching
+            and not self.subdomain_matching
+            and config["TRUSTED_HOSTS"] is None
+            and self.request_class.trusted_hosts is None
+            and not self.url_map.default_subdomain
+            and kind.create_url_adapter is DuoFlask.create_url_adapter
+            and "create_url_adapter" not in self.__dict__
+            and type(self.url_map).bind_to_environ is Map.bind_to_environ
+        )
+        self._find = self.url_map.find if plain else None
+        # PERF: the constructor costs 600 ns where of_body takes 110; only a class that does not see the difference gets it.
+        own = self.response_class
+        stock = own.__init__ is Response.__init__ and own.__new__ is object.__new__ and own.default_status == 200
+        self._quick_response = own.of_body if stock and own.set_data is Response.set_data else None
+        self._stale = False
+
+    def _plan(self, endpoint: Any) -> Plan:
+        """The plan of an endpoint, made at its first request."""
+        if self._stale:
+            self._refresh()
+        plan = self._plans.get(endpoint)
+        if plan is None:
+            plan = self._plans[endpoint] = Plan(self, endpoint)
+        return plan
+
+    def _limits_of(self, rule: Rule | None) -> Limits:
+        """How much of a body may be read for a rule."""
+        if self._stale:
+            self._refresh()
+        own = getattr(rule, "max_content_length", None)
+        if own is None:
+            return self._limits
+        return Limits(own, self._limits.max_form_memory_size, self._limits.max_form_parts)
+
+    # -- registration
+
+    def _check_setup_finished(self, name: str) -> None:
+        if self._got_first_request:
+            raise AssertionError(
+                f"the setup method {name!r} was called on {self.name!r} after its first request, so that it would apply to later "
+                "requests only. Do all imports, decorators and set-up calls before the app is served, in the module or in the "
+                "factory that makes it."
+            )
+
+    @setupmethod
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: Callable[..., Any] | None = None,
+        provide_automatic_options: bool | None = None,
+        **options: Any,
+    ) -> None:
+        """Register a URL rule; see `route`.
+
+        Raises:
+            AssertionError: Another function is registered for this endpoint.
+            TypeError: `methods` is a str.
+            ValueError, LookupError: A misspelt rule.
+        """
+        if endpoint is None:
+            endpoint = _endpoint_from_view_func(cast("Callable[..., Any]", view_func))
+        own = {name: options.pop(name) for name in tuple(options) if name in self._ROUTE_OPTIONS}
+        methods = options.pop("methods", None)
+        if methods is None:
+            methods = getattr(view_func, "methods", None) or ("GET",)
+        if isinstance(methods, str):
+            raise TypeError(
+                f"invalid methods; expected a list of str; got {methods!r}. Write methods=[{methods!r}]."
+            )
+        names = {method.upper() for method in methods}
+        names.update(getattr(view_func, "required_methods", ()))
+        if provide_automatic_options is None:
+            provide_automatic_options = getattr(view_func, "provide_automatic_options", None)
+        if provide_automatic_options is None:
+            provide_automatic_options = "OPTIONS" not in names and self.config["PROVIDE_AUTOMATIC_OPTIONS"]
+            if provide_automatic_options:
+                names.add("OPTIONS")
+        known = self.view_functions.get(endpoint)
+        if view_func is not None and known is not None and known != view_func:
+            raise AssertionError(
+                f"View function mapping is overwriting an existing endpoint function: {endpoint} ({known!r} is registered, "
+                f"{view_func!r} would replace it). Give one of them another name, or pass endpoint='...'."
+            )
+        url_rule = self.url_rule_class(rule, methods=names, endpoint=endpoint, **options)
+        url_rule.provide_automatic_options = provide_automatic_options
+        url_rule.stream_body = bool(own.get("stream_body", False))  # type: ignore[attr-defined]
+        url_rule.max_content_length = own.get("max_content_length")  # type: ignore[attr-defined]
+        self.url_map.add(url_rule)
+        if view_func is not None:
+            if own.get("inline"):
+                self._inline.add(view_func)
+            self.view_functions[endpoint] = view_func
+
+    @setupmethod
+    def before_first_request(self, f: Any = None, *, inline: bool = False) -> Any:
+        """Register a function that runs once, before the first request of the process."""
+        return self._register(self.before_first_request_funcs, f, inline)
+
+    @setupmethod
+    def before_serving(self, f: Any = None, *, inline: bool = False) -> Any:
+        """Register a start-up function: it runs once for each loop that serves, before its first request."""
+        return self._register(self.before_serving_funcs, f, inline)
+
+    @setupmethod
+    def after_serving(self, f: Any = None, *, inline: bool = False) -> Any:
+        """Register a shutdown function: it runs once for each loop that served."""
+        return self._register(self.after_serving_funcs, f, inline)
+
+    @setupmethod
+    def teardown_appcontext(self, f: Any = None, *, inline: bool = False) -> Any:
+        """Register a function that runs once at the end of each context, of requests and others, with the exception or None."""
+        return self._register(self.teardown_appcontext_funcs, f, inline)
+
+    # -- contexts
+
+    def app_context(self) -> AppContext:
+        """Make a context of the app outside a request, for `with` and `async with`."""
+        return AppContext(self)
+
+    def request_context(self, environ: dict[str, Any]) -> AppContext:
+        """Make the context of a request, for `with` and `async with`.
+
+        Args:
+            environ: A WSGI environ or an ASGI http scope.
+        """
+        return AppContext.from_environ(self, environ)
+
+    def test_request_context(self, *args: Any, **kwargs: Any) -> AppContext:
+        """Make the context of a made-up request; arguments as for `EnvironBuilder`, as in `("/", method="POST")`."""
+        builder = EnvironBuilder(self, *args, **kwargs)
+        try:
+            return self.request_context(builder.get_environ())
+        finally:
+            builder.close()
+
+    def _match(self, ctx: AppContext, method: str | None = None, path: str | None = None) -> None:
+        """Give a request's context its rule and plan."""
+        match(self, ctx, ctx.request.method if method is None else method, path if method else ctx.request.path)
+
+    def _context_pushed(self, ctx: AppContext) -> None:
+        """Told by a context that `with` or `push()` has made active."""
+        if ctx.plan is None:
+            if ctx.has_request:
+                self._match(ctx)
+            else:
+                ctx.plan = self._plan(None)
+        if appcontext_pushed.receivers:
+            appcontext_pushed.send(self, _async_wrapper=self.ensure_sync)
+
+    def _teardown_now(self, ctx: AppContext, error: BaseException | None) -> None:
+        """Tear a context down for a `with` block or `pop()`.
+
+        Raises:
+            RuntimeError: On a running loop, where an `async def` teardown function cannot be awaited by `with`.
+        """
+        ctx._torn_down = False
+        if any(on_loop for _, on_loop in (*ctx.plan.teardown_request, *ctx.plan.teardown_app)) and _loop_is_running():
+            ctx._torn_down = True
+            raise RuntimeError(
+                "this context has 'async def' teardown functions, which 'with' cannot await on a running event loop; write "
+                "'async with' instead"
+            )
+        run_nested(ctx, teardown(ctx, error), self._workers)
+
+    async def _teardown_async(self, ctx: AppContext, error: BaseException | None) -> None:
+        """Tear a context down for an `async with` block."""
+        ctx._torn_down = False
+        await self._drive(ctx, teardown(ctx, error))
+
+    def _drive(self, ctx: AppContext, coroutine: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
+        """Drive a coroutine of steps on the running loop."""
+        if "context" not in ctx.__dict__:
+            ctx.context = copy_context()
+        return drive(ctx, coroutine, self._workers.leg)
+
+    async def _prepare(self, ctx: AppContext) -> None:
+        await self._lifecycle.prepare(ctx)
+
+    # -- the two colours
+
+    def ensure_sync(self, func: Callable[_P, Any]) -> Callable[_P, Any]:
+        """Return a function that a `def` caller can use: the function itself, or an `async def` one through `async_to_sync`."""
+        return self.async_to_sync(func) if starts_on_loop(func) else func
+
+    def async_to_sync(self, func: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
+        """Return a `def` function that runs an `async def` one: on the server's loop under ASGI, on the portal under WSGI.
+
+        Raises:
+            RuntimeError: The returned function was called on a running event loop.
+        """
+        return async_to_sync(func)
+
+    def sync_to_async(self, func: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+        """Return an `async def` function that runs a blocking `def` one in a thread, in the caller's context."""
+        return sync_to_async(func, self._workers, _request_context)
+
+    # -- answers
+
+    def make_response(self, rv: Any) -> Response:
+        """Make the response of what a view returned: str, bytes, dict, list, tuple, response, iterator or WSGI application.
+
+        Raises:
+            TypeError: None, or something else that no view may return.
+        """
+        if self._quick_response is not None:
+            if type(rv) is str:
+                return self._quick_response(rv.encode())
+            if type(rv) is bytes:
+                return self._quick_response(rv)
+        return response_of(self, rv)
+
+    def redirect(self, location: str, code: int = 302) -> Response:
+        """Make a redirect response."""
+        return make_redirect(location, code, self.response_class)
+
+    def _find_error_handler(self, e: Exception, blueprints: list[str]) -> Callable[[Any], Any] | None:
+        return find_error_handler(self, e, blueprints)
+
+    # -- sessions
+
+    def _open_session(self, ctx: AppContext) -> SessionMixin:
+        """Open the session at the first look, by a `def` or `async def` interface."""
+        opened: Any = self.ensure_sync(self.session_interface.open_session)(self, ctx.request)
+        return self.session_interface.make_null_session(self) if opened is None else opened  # type: ignore[no-any-return]
+
+    async def _save_session(self, ctx: AppContext, response: Response) -> None:
+        interface, session = self.session_interface, ctx._session
+        if session is not None and not interface.is_null_session(session):
+            save = interface.save_session
+            await call(ctx, save, starts_on_loop(save), self, session, response)
+
+    # -- URLs
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Make what matches and builds URLs: for a request, or for SERVER_NAME outside one; None without either."""
+        return make_adapter(self, request)
+
+    def inject_url_defaults(self, endpoint: str, values: dict[str, Any]) -> None:
+        """Let the `url_defaults` functions add to the values of a URL, in place."""
+        inject_defaults(self, endpoint, values)
+
+    def url_for(
+        self,
+        /,
+        endpoint: str,
+        *,
+        _anchor: str | None = None,
+        _method: str | None = None,
+        _scheme: str | None = None,
+        _external: bool | None = None,
+        **values: Any,
+    ) -> str:
+        """Build the URL of an endpoint.
+
+        Args:
+            endpoint: Its name; a leading dot stands for the current blueprint.
+            _anchor: Added as `#anchor`.
+            _method: The rule that has this method.
+            _scheme: Instead of the request's; the URL is absolute then.
+            _external: Whether the URL is absolute; by default only outside a request.
+            values: The values of the rule's variables; others become the query.
+
+        Raises:
+            BuildError: No rule of the endpoint takes these values.
+            RuntimeError: Outside a request without SERVER_NAME.
+        """
+        return build_url(self, endpoint, values, _anchor, _method, _scheme, _external)
+
+    def handle_url_build_error(self, error: BuildError, endpoint: str, values: dict[str, Any]) -> str:
+        """Ask the `url_build_error_handlers` for a URL that could not be built.
+
+        Raises:
+            BuildError: None of them has one.
+        """
+        for handler in self.url_build_error_handlers:
+            try:
+                url = handler(error, endpoint, values)
+            except BuildError as exc:
+                error = exc
+            else:
+                if url is not None:
+                    return url
+        raise error
+
+    # -- tests
+
+    def test_client(self, use_cookies: bool = True, *, protocol: str = "wsgi", **kwargs: Any) -> Client:
+        """Make a client that calls the app without a server.
+
+        Args:
+            use_cookies: Keep cookies between requests.
+            protocol: `"wsgi"` or `"asgi"`.
+            kwargs: For the client's class.
+        """
+        kind = self.test_client_class or Client
+        return kind(self, use_cookies=use_cookies, protocol=protocol, **kwargs)
+
+    def async_test_client(self, use_cookies: bool = True, **kwargs: Any) -> AsyncClient:
+        """Make a client for `async with` that calls the app, as ASGI, on the running loop (asyncio or trio)."""
+        return AsyncClient(self, use_cookies=use_cookies, **kwargs)
+
+
+# Attributes whose change, on an app, drops what was worked out from them.
+_KEPT_FROM: Final = frozenset(
+    {"create_url_adapter", "request_class", "response_class", "subdomain_matching", "url_map", "config"}
+)
+
+
+def _request_context() -> Any:
+    """The Context of the active request; None outside one."""
+    ctx = _cv_app.get(None)
+    return None if ctx is None else getattr(ctx, "context", None)
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        trio = sys.modules.get("trio")
+        return trio is not None and trio.lowlevel.in_trio_run()
+    return True
+
+
+def _debug_flag() -> bool:
+    value = os.environ.get("DUOFLASK_DEBUG", os.environ.get("FLASK_DEBUG"))
+    return bool(value) and str(value).lower() not in {"0", "false", "no"}
+
+
+def _root_path_of(import_name: str) -> str:
+    """The folder of a module; the working directory if it has none."""
+    module = sys.modules.get(import_name)
+    file = getattr(module, "__file__", None)
+    return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
+
+
+# Servers ask whether calling the app makes a coroutine. `__call__` itself is none: it answers WSGI too.
+if sys.version_info >= (3, 12):
+    inspect.markcoroutinefunction(DuoFlask.__call__)
+else:
+    DuoFlask.__call__._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+
+Flask = DuoFlask

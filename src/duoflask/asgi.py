@@ -1,0 +1,263 @@
+"""The ASGI gateway: from `(scope, receive, send)` to the dispatcher and back (ASGI 3.0). Translation only."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from .bridge import drive, to_loop, to_thread
+from .ctx import AppContext
+from .dispatch import dispatch
+from .http.body import BufferedBody
+from .http.errors import BadRequest, ClientDisconnected
+from .response import Response, encoded
+from .streamed import chunks_of_channel
+from .typing import Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from .app import DuoFlask
+
+__all__ = ["home_key", "serve_asgi", "serve_lifespan"]
+
+_END: Final = object()
+
+# A sync iterator under ASGI is pumped for at most this long, and this many bytes, before what it gave is sent: a quick one
+# costs one thread hop for many chunks, a slow one is sent chunk by chunk.
+PUMP_SECONDS: Final = 0.002
+PUMP_BYTES: Final = 65536
+
+
+async def serve_asgi(app: DuoFlask, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one http request in the calling task, on asyncio or trio."""
+    ctx = AppContext(app)
+    ctx.gateway = _GATEWAY
+    ctx.source = scope  # type: ignore[assignment]
+    ctx.receive = receive
+    ctx.send = send
+    ctx.method = method = scope["method"]
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            ctx.declare_length(value)
+        elif name == b"transfer-encoding":
+            ctx.has_body = True
+    ctx.context = copy_context()
+    coroutine = dispatch(ctx, method, _path(scope))
+    if asyncio._get_running_loop() is None:
+        response = await _drive_on_trio(ctx, coroutine)
+    else:
+        try:
+            response = await drive(ctx, coroutine, app._workers.leg)
+        except asyncio.CancelledError:
+            if ctx.watch is None or not ctx.watch.forgive():
+                raise
+            return  # the client has left; the request has ended, teardown included
+        finally:
+            if ctx.watch is not None:
+                ctx.watch.stop()
+    if response is None or ctx.sent:
+        return
+    await send({"type": "http.response.start", "status": response._status_code, "headers": response.raw_headers()})
+    await send({"type": "http.response.body", "body": response._body if response.has_body(method) else b""})
+
+
+def _path(scope: Scope) -> str | None:
+    """The path below the application; None if its bytes are no UTF-8."""
+    path: str = scope["path"]
+    root_path = scope.get("root_path")
+    if root_path and path.startswith(root_path):  # servers differ in whether `path` includes it
+        rest = path[len(root_path) :]
+        if not rest or rest[0] == "/":
+            path = rest
+    if not path.isascii() and "\ufffd" in path and b"%ef%bf%bd" not in scope.get("raw_path", b"").lower():
+        return None  # the server put U+FFFD for bytes that are no UTF-8
+    return path or "/"
+
+
+async def _drive_on_trio(ctx: AppContext, coroutine: Any) -> Response | None:
+    """Drive a request on trio, which cancels scopes only, and those in the order of their nesting: so it is there first."""
+    ctx.watchable = anyio.Event()
+    response: Response | None = None
+    error: BaseException | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(_watch_on_trio, ctx, group.cancel_scope)
+        try:
+            response = await drive(ctx, coroutine, ctx.app._workers.leg)
+        except Exception as exc:  # noqa: BLE001 - raised below, outside the group, which would wrap it
+            error = exc
+        group.cancel_scope.cancel()
+    if error is not None:
+        raise error
+    return response
+
+
+async def _watch_on_trio(ctx: AppContext, scope: anyio.CancelScope) -> None:
+    await ctx.watchable.wait()
+    while (await ctx.receive())["type"] != "http.disconnect":
+        pass
+    ctx.disconnected = True
+    if not ctx.complete:
+        scope.cancel()
+
+
+class _Watch:
+    """Waits for the client to leave, on asyncio, and then cancels the request's task.
+
+    It starts at the first suspension, when a cancel scope of the view's may already be open; natively cancelling the task
+    crosses no scope's nesting.
+    """
+
+    __slots__ = ("_ctx", "_fired", "_stopped", "_task", "_watcher")
+
+    def __init__(self, ctx: AppContext) -> None:
+        self._ctx = ctx
+        self._fired = False
+        self._stopped = False
+        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+        self._watcher = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        try:
+            while (await self._ctx.receive())["type"] != "http.disconnect":
+                pass
+        except Exception:  # noqa: BLE001 - a server may refuse to be asked once the response is complete
+            return
+        self._ctx.disconnected = True
+        if not self._stopped and not self._ctx.complete and self._task is not None:
+            self._fired = True
+            self._task.cancel()
+
+    def forgive(self) -> bool:
+        """Whether nobody but this watch has cancelled the task; takes its own cancellation back."""
+        return self._fired and self._task is not None and self._task.uncancel() == 0
+
+    def stop(self) -> None:
+        """Stop watching: from now on the task belongs to the server again."""
+        self._stopped = True
+        self._watcher.cancel()
+
+
+class _ASGIGateway:
+    """What the dispatcher asks of this protocol."""
+
+    __slots__ = ()
+
+    async def read_body(self, ctx: AppContext) -> None:
+        """Read the body into memory, then to disk; what goes wrong is raised when somebody looks."""
+        ctx.check_length()
+        rule = ctx.rule
+        limit = ctx.max_content_length
+        if rule is not None and rule.stream_body:
+            ctx.body = chunks_of_channel(ctx)
+            return
+        config = ctx.app.config
+        if limit is None:
+            body = BufferedBody(max_total=config["MAX_SPOOLED_BODY"], limit_name="MAX_SPOOLED_BODY")
+        else:
+            body = BufferedBody(max_total=limit)
+        ctx.body = body
+        while True:
+            message = await ctx.receive()
+            if message["type"] == "http.disconnect":
+                body.fail(ClientDisconnected("the client left before it had sent the whole body"))
+                ctx.disconnected = True
+                return
+            if not body.add(message.get("body", b"")):
+                return  # over the limit; the rest stays unread, so the client cannot be watched
+            if body.needs_disk:
+                await to_thread()
+                body.spill()
+                await to_loop()
+            if not message.get("more_body", False):
+                break
+        declared = ctx.declared_length
+        if declared is not None and body.size < declared:
+            body.fail(ClientDisconnected(f"the body ended early; expected {declared} bytes; got {body.size}"))
+        ctx.has_body = False
+
+    async def stream(self, ctx: AppContext, response: Response) -> None:
+        """Send a body piece by piece; a server that does not take more makes the iterator wait."""
+        if not ctx.on_loop:
+            await to_loop()
+        ctx.sent = True
+        send = ctx.send
+        self.suspended(ctx)
+        await send(
+            {"type": "http.response.start", "status": response._status_code, "headers": response.raw_headers()}
+        )
+        if response.has_body(ctx.method):
+            if response.is_async:
+                async for item in response._iterable:
+                    await send({"type": "http.response.body", "body": encoded(item), "more_body": True})
+            elif response._body is not None:
+                await send({"type": "http.response.body", "body": response._body, "more_body": True})
+            else:
+                await self._pump(ctx, response.iter_encoded())
+        ctx.complete = True  # a client that leaves from here on has got all: nothing is cancelled
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _pump(self, ctx: AppContext, chunks: Iterator[bytes]) -> None:
+        """Send what a sync iterator gives, several chunks a thread hop when it is quick; the first leaves at once."""
+        patience = 0.0
+        more = True
+        while more:
+            await to_thread()
+            pieces, size, until = [], 0, time.perf_counter() + patience
+            while True:
+                chunk = next(chunks, _END)
+                if chunk is _END:
+                    more = False
+                    break
+                pieces.append(chunk)
+                size += len(chunk)  # type: ignore[arg-type]
+                if size >= PUMP_BYTES or time.perf_counter() >= until:
+                    break
+            await to_loop()
+            for piece in pieces:
+                await ctx.send({"type": "http.response.body", "body": piece, "more_body": True})
+            patience = PUMP_SECONDS
+
+    def suspended(self, ctx: AppContext) -> bool:
+        """Start to watch for the client's leaving, unless its body is still to be read."""
+        if ctx.has_body:
+            return False
+        if ctx.watchable is not None:
+            ctx.watchable.set()
+        elif ctx.watch is None:
+            ctx.watch = _Watch(ctx)
+        return True
+
+
+    def home_key(self) -> Any:
+        """What stands for the loop that is running."""
+        return home_key()
+
+
+def home_key() -> Any:
+    """The running asyncio loop, or trio's token."""
+    loop = asyncio._get_running_loop()
+    return loop if loop is not None else sys.modules["trio"].lowlevel.current_trio_token()
+
+
+async def serve_lifespan(app: DuoFlask, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run the start-up and shutdown functions when the server says so (ASGI lifespan 2.0)."""
+    key = home_key()
+    for event, function in (("startup", app._lifecycle.startup), ("shutdown", app._lifecycle.shutdown)):
+        message = await receive()
+        while message["type"] != f"lifespan.{event}":
+            message = await receive()
+        try:
+            await function(key)
+        except Exception as exc:
+            app.logger.exception("a function for the %s of the server failed", event)
+            await send({"type": f"lifespan.{event}.failed", "message": f"{type(exc).__name__}: {exc}"})
+            return
+        await send({"type": f"lifespan.{event}.complete"})
+
+
+_GATEWAY: Final = _ASGIGateway()

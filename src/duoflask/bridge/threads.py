@@ -1,0 +1,145 @@
+"""Real threads, locks and event loops, also where gevent has replaced the standard library's.
+
+Owns what must stay a thread of the operating system although `gevent.monkey` has patched `threading`, `queue`, `select` and
+`socket`: the portal's and the workers' threads, their queue, the portal loop's selector and sockets; and the one primitive
+by which a server's thread or greenlet waits for the portal without blocking its hub. Measured: with patched parts, one
+`to_thread` on the portal loop stops it for good.
+"""
+
+from __future__ import annotations
+
+import _socket
+import asyncio
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+__all__ = ["Signal", "new_lock", "new_loop", "new_queue", "new_signal", "original", "start_thread"]
+
+
+def _gevent_monkey() -> Any:
+    """gevent's `monkey` module if it has patched `threading`, else None."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey if monkey is not None and monkey.is_module_patched("threading") else None
+
+
+def original(module: str, name: str) -> Any:
+    """The standard library's own object, as it was before any monkey-patching."""
+    monkey = _gevent_monkey()
+    return monkey.get_original(module, name) if monkey is not None else getattr(sys.modules[module], name)
+
+
+def start_thread(target: Callable[[], None], name: str) -> None:
+    """Start a daemon thread of the operating system.
+
+    Raises:
+        RuntimeError: No thread can be started: the limit is reached or the interpreter is shutting down.
+    """
+    if _gevent_monkey() is None:
+        threading.Thread(target=target, name=name, daemon=True).start()
+    else:
+        original("_thread", "start_new_thread")(target, ())
+
+
+def new_lock() -> Any:
+    """An unpatched lock."""
+    return original("_thread", "allocate_lock")()
+
+
+def new_queue() -> Any:
+    """An unpatched `queue.SimpleQueue`."""
+    return original("queue", "SimpleQueue")()
+
+
+class Signal(Protocol):
+    """What one thread or greenlet waits for, and another thread sets, any number of times in turn."""
+
+    def set(self) -> None:
+        """Wake the waiter, or let its next wait return at once."""
+
+    def wait(self) -> None:
+        """Wait for `set`. What a signal handler raises in this thread comes out of it."""
+
+
+class _ThreadSignal:
+    __slots__ = ("set", "wait")
+
+    def __init__(self) -> None:
+        lock = new_lock()
+        lock.acquire()
+        self.set = lock.release
+        self.wait: Callable[[], Any] = lock.acquire
+
+
+class _GreenletSignal:
+    """Waits in the greenlet's hub: other greenlets of the thread go on meanwhile."""
+
+    __slots__ = ("_hub", "_ready", "_watcher")
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+        self._ready = False
+        self._watcher = hub.loop.async_()  # the one kind of watcher that other threads may send to
+
+    def set(self) -> None:
+        self._ready = True
+        self._watcher.send_ignoring_arg(None)
+
+    def wait(self) -> None:
+        greenlet = sys.modules["gevent"].getcurrent()
+        self._watcher.start(greenlet.switch)
+        try:
+            while not self._ready:  # `set` may have come before `start`, which forgets it
+                self._hub.switch()
+        finally:
+            self._watcher.stop()
+        self._ready = False
+
+
+def new_signal() -> Signal:
+    """A signal for the calling thread or greenlet to wait on."""
+    if _gevent_monkey() is not None:
+        return _GreenletSignal(sys.modules["gevent"].get_hub())
+    return _ThreadSignal()  # type: ignore[return-value]
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A new asyncio loop for the portal, made of unpatched parts."""
+    if _gevent_monkey() is None:
+        return asyncio.new_event_loop()
+    return _UnpatchedLoop(original("selectors", "DefaultSelector")())
+
+
+class _UnpatchedLoop(asyncio.SelectorEventLoop):
+    """A selector loop whose wake-up pipe and default executor do without gevent's parts."""
+
+    def _make_self_pipe(self) -> None:
+        # The plain sockets below `socket.socket`: socket.socketpair() would wrap them in the patched class.
+        self._ssock, self._csock = _socket.socketpair()
+        self._ssock.setblocking(False)
+        self._csock.setblocking(False)
+        self._internal_fds: int
+        self._internal_fds += 1
+        self._add_reader(self._ssock.fileno(), self._read_from_self)  # type: ignore[attr-defined]
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+        if executor is not None:
+            return super().run_in_executor(executor, func, *args)
+        future: Future[Any] = Future()
+        wrapped = asyncio.wrap_future(future, loop=self)
+        start_thread(functools.partial(_fulfil, future, functools.partial(func, *args)), "duoflask-executor")
+        return wrapped
+
+
+def _fulfil(future: Future[Any], function: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = function()
+    except BaseException as exc:  # noqa: BLE001 - it is the caller's
+        future.set_exception(exc)
+    else:
+        future.set_result(result)

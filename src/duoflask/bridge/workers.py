@@ -1,0 +1,258 @@
+"""Worker threads for `def` functions under ASGI.
+
+Owns the thread pool, how a task waits for one of its threads on asyncio and trio, and what a cancellation may do meanwhile.
+Knows no scope and no message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+import weakref
+from collections.abc import Callable, Generator
+from contextvars import ContextVar, copy_context
+from queue import Empty
+from typing import Any, Final, TypeAlias
+
+import anyio
+
+from .crossing import Leg, Traveller, Work, run_leg
+from .threads import new_lock, new_queue, start_thread
+
+__all__ = ["DEFAULT_WORKER_THREADS", "Home", "Workers", "home_of_context"]
+
+# anyio's and Starlette's default number of threads; Flask's users size theirs with the server (gunicorn --threads).
+DEFAULT_WORKER_THREADS: Final = 40
+
+# A worker that nobody needed for this long ends (seconds); anyio's worker threads live for 10.
+IDLE_SECONDS: Final = 10.0
+
+Wait: TypeAlias = Generator[Any, Any, None]
+
+
+class Home:
+    """The event loop that a request belongs to, as other threads reach it: asyncio's or trio's."""
+
+    __slots__ = ("_loop", "_token")
+
+    def __init__(self) -> None:
+        self._token: Any = None
+        self._loop: Any = None
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # Nothing but trio runs here then; naming it makes a missing loop an error of trio's that says so.
+            self._token = sys.modules["trio"].lowlevel.current_trio_token() if "trio" in sys.modules else None
+            if self._token is None:
+                raise RuntimeError("no event loop is running in this thread; expected asyncio's or trio's") from None
+
+    def post(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have the loop call a function soon; silent when the loop has already ended."""
+        try:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(function, *args)
+            else:
+                self._token.run_sync_soon(lambda: function(*args))
+        except RuntimeError:  # "Event loop is closed", trio.RunFinishedError: nobody is left who could be waiting
+            pass
+
+    def is_current(self) -> bool:
+        """Whether this very loop runs in the calling thread."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            trio = sys.modules.get("trio")
+            if self._token is None or trio is None:
+                return False
+            try:
+                return trio.lowlevel.current_trio_token() is self._token
+            except RuntimeError:
+                return False
+
+    def spawn(self, coroutine: Any) -> None:
+        """Start a task for a coroutine that never raises; to be called on the loop, through `post`."""
+        if self._loop is not None:
+            task = self._loop.create_task(coroutine)
+            _running.add(task)
+            task.add_done_callback(_running.discard)
+        else:
+            sys.modules["trio"].lowlevel.spawn_system_task(_awaited, coroutine, context=copy_context())
+
+    def waiter(self) -> tuple[Callable[[], None], Callable[[], Wait]]:
+        """A pair: what another thread calls once, and what the task on the loop waits for."""
+        if self._loop is not None:
+            future = self._loop.create_future()
+            return (lambda: self.post(_resolve, future)), lambda: iter(future)
+        event = anyio.Event()
+        return (lambda: self.post(event.set)), lambda: event.wait().__await__()
+
+
+_running: set[Any] = set()  # asyncio keeps only weak references to its tasks
+
+
+async def _awaited(coroutine: Any) -> None:
+    await coroutine
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+# The loop that code of this request (or of a task or thread with a copy of its Context) belongs to; unset means the portal's.
+home_of_context: ContextVar[Home | None] = ContextVar("duoflask.home", default=None)
+
+
+class _Job:
+    """One call for a worker thread. `claimed` is set by whoever comes first: the worker, or the one who withdraws it."""
+
+    __slots__ = ("claimed", "done", "function", "notify", "result")
+
+    def __init__(self, function: Callable[[], Any], notify: Callable[[], None]) -> None:
+        self.function = function
+        self.notify = notify
+        self.claimed: list[None] = [None]
+        self.done = False
+        self.result: Any = None
+
+    def claim(self) -> bool:
+        try:
+            self.claimed.pop()  # atomic: exactly one caller finds the item
+        except IndexError:
+            return False
+        return True
+
+
+class Workers:
+    """A pool of at most `limit` threads that is fed by one plain queue.
+
+    PERF: a hop through the queue costs 21 us, through an executor 28, through anyio.to_thread 40; sixteen at a time it is
+    1.9 against 33 (benchmarks/, "def under ASGI"). The number of threads is the limiter, so nothing else is taken or given
+    back. Work that was called, through a loop, by a function that itself occupies one of the threads may exceed the limit:
+    it would otherwise wait for a thread that waits for it.
+    """
+
+    def __init__(self, limit: int = DEFAULT_WORKER_THREADS) -> None:
+        if limit < 1:
+            raise ValueError(f"invalid number of worker threads; expected at least 1; got {limit!r}")
+        self.limit = limit
+        self._reset()
+        _pools.add(self)
+
+    def _reset(self) -> None:
+        self._queue = new_queue()
+        self._lock = new_lock()  # guards `threads`
+        self._idle: list[None] = []  # an item for each waiting thread that no job is meant for; pop is atomic
+        self.threads = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a free thread."""
+        return int(self._queue.qsize())
+
+    def submit(self, job: _Job, *, nested: bool = False) -> None:
+        """Queue a job; start a thread for it if none is idle and the limit allows one more."""
+        try:
+            self._idle.pop()
+        except IndexError:
+            self._start_thread(nested)
+        self._queue.put(job)
+
+    def _start_thread(self, nested: bool) -> None:
+        with self._lock:
+            if self.threads >= self.limit and not nested:
+                return
+            self.threads += 1
+        try:
+            start_thread(self._work, "duoflask-worker")
+        except RuntimeError:
+            if not self._leave(always=True):  # nobody would ever take the job
+                raise
+
+    def _leave(self, *, always: bool = False) -> int:
+        """Take the calling thread off the count, if it may go; return how many are left, or -1."""
+        with self._lock:
+            if not always and self.threads <= self.limit:
+                return -1
+            self.threads -= 1
+            return self.threads
+
+    def _work(self) -> None:
+        queue = self._queue
+        while True:
+            try:
+                job = queue.get(timeout=IDLE_SECONDS)
+            except Empty:
+                try:
+                    self._idle.pop()
+                except IndexError:
+                    continue  # a job was queued for this thread just now
+                self._leave(always=True)
+                return
+            if job.claim():
+                job.result = job.function()
+                job.done = True
+                job.notify()
+            del job  # what it holds must not live until the next one comes
+            if self.threads > self.limit and self._leave() >= 0:
+                return
+            self._idle.append(None)
+
+    def wait_for(self, function: Callable[[], Any], home: Home, *, nested: bool = False) -> Generator[Any, Any, Any]:
+        """Run a function that never raises in a worker thread, and wait for it on the loop.
+
+        A cancellation withdraws it while it is still queued. Once it runs, it is waited for in a shielded scope, because its
+        thread is inside the request's Context: anyio's scope would otherwise retry at every turn of the loop, which costs a
+        full core, and the cancellation is raised afterwards.
+
+        Returns:
+            The function's result and the cancellation that arrived meanwhile, or None.
+        """
+        notify, wait = home.waiter()
+        job = _Job(function, notify)
+        self.submit(job, nested=nested)
+        try:
+            yield from wait()
+        except BaseException as exc:
+            if job.claim():
+                raise
+            cancellation = exc
+        else:
+            return job.result, None
+        with anyio.CancelScope(shield=True):
+            while not job.done:
+                notify, wait = home.waiter()
+                job.notify = notify
+                if job.done:  # it ended before it could see the new waiter
+                    break
+                try:
+                    yield from wait()
+                except BaseException:  # noqa: BLE001 - native cancel() again: the first one is raised below
+                    continue
+        return job.result, cancellation
+
+
+    def leg(
+        self, traveller: Traveller, coroutine: Work
+    ) -> Generator[Any, Any, tuple[Leg, BaseException | None]]:
+        """Run a coroutine's next leg in a worker thread: the `thread_leg` of the ASGI driver."""
+        context = traveller.context
+        home = context.get(home_of_context)
+        if home is None:
+            home = Home()
+            context.run(home_of_context.set, home)
+        return self.wait_for(functools.partial(run_leg, traveller, coroutine, coroutine.send, None), home)
+
+
+_pools: weakref.WeakSet[Workers] = weakref.WeakSet()
+
+
+def _forget_threads() -> None:
+    for pool in _pools:
+        pool._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)

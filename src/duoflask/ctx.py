@@ -1,0 +1,437 @@
+"""The context of a request, or of an app outside one: what `current_app`, `g`, `request` and `session` stand for.
+
+Owns the one ContextVar, the context object, the linked list of contexts that are active, and the functions that ask about it.
+Knows the app only as something that makes requests, sessions and url adapters and that runs teardown functions.
+
+Theory of operation
+-------------------
+One ContextVar holds the innermost context; each context keeps its predecessor, and that linked list is the context stack.
+Pushing sets the variable; popping sets the predecessor again, without a token, so that it works in another Context than the
+push. A request that a gateway serves lives in a Context of its own (`copy_context()`), which every leg of it enters: there the
+dispatcher sets the variable once and never needs to set it back.
+
+Everything else is lazy. A context is made for every request, and a view that returns a string pays for the app, the source and
+the Context only; all other attributes are class attributes until somebody looks.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import Context, ContextVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from .bridge import starts_on_loop
+from .http.body import parse_content_length
+from .http.errors import BadRequest, HTTPException, RequestEntityTooLarge
+
+if TYPE_CHECKING:
+    from .app import DuoFlask
+    from .request import Request
+    from .response import Response
+    from .routing import MapAdapter, Rule
+    from .sessions import SessionMixin
+
+__all__ = [
+    "AppContext",
+    "RequestContext",
+    "after_this_request",
+    "copy_current_request_context",
+    "has_app_context",
+    "has_request_context",
+]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_MISSING: Any = object()
+
+_cv_app: ContextVar[AppContext] = ContextVar("duoflask.context")
+
+
+class _AppCtxGlobals:
+    """The namespace behind `g`: attributes for the time of one context.
+
+    It is a plain object with a few methods of a dict, because extensions and applications store their own names on it.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of an attribute, or the default."""
+        return self.__dict__.get(name, default)
+
+    def pop(self, name: str, default: Any = _MISSING) -> Any:
+        """Remove an attribute and return its value.
+
+        Raises:
+            KeyError: There is no such attribute and no default.
+        """
+        if default is _MISSING:
+            return self.__dict__.pop(name)
+        return self.__dict__.pop(name, default)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """The value of an attribute, which is set to the default if it is missing."""
+        return self.__dict__.setdefault(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.__dict__
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dict__)
+
+    def __repr__(self) -> str:
+        context = _cv_app.get(None)
+        if context is not None and context._g is self:
+            return f"<flask.g of {context.app.name!r}>"
+        return object.__repr__(self)
+
+
+class AppContext:
+    """The state of one request, or of an app while no request is served.
+
+    Args:
+        app: The application.
+        request: The request that it is the context of, if there is one.
+        session: The session to use instead of the one that the request's cookie names.
+    """
+
+    # Class attributes until somebody looks or writes: making a context sets three names, not twenty.
+    previous: AppContext | None = None  # the context that was active when this one was pushed
+    on_loop: bool = False  # which side of the crossing the request's coroutine is on
+    context: Context
+    source: dict[str, Any] | None = None  # WSGI environ or ASGI scope
+    method: str = "GET"
+    gateway: Any = None
+    plan: Any = None
+    rule: Rule | None = None
+    view_args: dict[str, Any] | None = None
+    routing_exception: HTTPException | None = None
+    _g: Any = None
+    _request: Request | None = None
+    _session: SessionMixin | None = None
+    _url_adapter: Any = _MISSING
+    _flashes: list[tuple[str, str]] | None = None
+    _after: list[Callable[[Any], Any]] | None = None
+    _pushes: int = 0
+    _again: tuple[AppContext | None, ...] = ()
+    _torn_down: bool = False
+    # The body and, under ASGI, the channel.
+    has_body: bool = False  # a body is announced and has not been read by the gateway
+    declared_length: int | None = None
+    length_error: HTTPException | None = None
+    body: Any = None  # what the gateway has collected, under ASGI
+    receive: Any = None
+    send: Any = None
+    sent: bool = False  # the response has been started
+    complete: bool = False  # its last piece is on its way
+    watch: Any = None
+    watchable: Any = None
+    disconnected: bool = False
+    stream_error: BaseException | None = None
+
+    def __init__(
+        self, app: DuoFlask, *, request: Request | None = None, session: SessionMixin | None = None
+    ) -> None:
+        self.app = app
+        if request is not None:
+            self._request = request
+            self.source = request.scope if request.scope is not None else request.environ
+        if session is not None:
+            self._session = session
+
+    @classmethod
+    def from_environ(cls, app: DuoFlask, environ: dict[str, Any]) -> AppContext:
+        """Make the context of a request.
+
+        Args:
+            app: The application.
+            environ: A WSGI environ or an ASGI http scope.
+        """
+        self = cls(app)
+        self.source = environ
+        return self
+
+    @property
+    def has_request(self) -> bool:
+        """Whether this is the context of a request."""
+        return self.source is not None
+
+    @property
+    def g(self) -> Any:
+        """The namespace behind `g`."""
+        if self._g is None:
+            self._g = self.app.app_ctx_globals_class()
+        return self._g
+
+    @g.setter
+    def g(self, value: Any) -> None:
+        self._g = value
+
+    @property
+    def request(self) -> Request:
+        """The request.
+
+        Raises:
+            RuntimeError: This is the context of an app outside a request.
+        """
+        request = self._request
+        if request is None:
+            source = self.source
+            if source is None:
+                raise RuntimeError(f"there is no request in this context of {self.app.name!r}")
+            self._request = request = self.app.request_class(source)
+            request.url_rule = self.rule
+            request.view_args = self.view_args
+            request.routing_exception = self.routing_exception
+            request._body = self.body
+            request._debug = self.app.debug
+            request._limits = self.app._limits_of(self.rule)
+            request.json_module = self.app.json
+        return request
+
+    def declare_length(self, value: bytes) -> None:
+        """Take note of a Content-Length field of the request; a second one that differs is an error."""
+        self.has_body = True
+        try:
+            length = parse_content_length(value)
+        except HTTPException as exc:
+            self.length_error = exc
+            return
+        if self.declared_length is not None and self.declared_length != length:
+            self.length_error = BadRequest("several Content-Length fields; expected one")
+        self.declared_length = length
+
+    def check_length(self) -> None:
+        """Refuse a declared length that is invalid or over the limit.
+
+        Raises:
+            BadRequest: Not digits, or several of them (RFC 9112 6.3).
+            RequestEntityTooLarge: More than MAX_CONTENT_LENGTH, or the rule's own limit.
+        """
+        if self.length_error is not None:
+            raise self.length_error
+        limit = self.max_content_length
+        if limit is not None and self.declared_length is not None and self.declared_length > limit:
+            raise RequestEntityTooLarge(
+                f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH); got {self.declared_length}"
+            )
+
+    @property
+    def max_content_length(self) -> int | None:
+        """The most bytes that the body may have: the rule's own limit, else MAX_CONTENT_LENGTH; None for no limit."""
+        return self.app._limits_of(self.rule).max_content_length
+
+    def suspended(self) -> bool:
+        """Told by the driver when the request waits on a loop, until it answers True."""
+        return self.gateway is None or self.gateway.suspended(self)
+
+    @property
+    def session(self) -> SessionMixin:
+        """The session, opened at the first look.
+
+        Raises:
+            RuntimeError: This is the context of an app outside a request.
+        """
+        session = self._session
+        if session is None:
+            session = self._session = self.app._open_session(self)
+        return session
+
+    @session.setter
+    def session(self, value: SessionMixin) -> None:
+        self._session = value
+
+    @property
+    def flashes(self) -> list[tuple[str, str]] | None:
+        """The flashed messages that were taken out of the session in this request."""
+        return self._flashes
+
+    @flashes.setter
+    def flashes(self, value: list[tuple[str, str]] | None) -> None:
+        self._flashes = value
+
+    @property
+    def url_adapter(self) -> MapAdapter | None:
+        """What matches and builds URLs for this request, or for the configured server outside one; None without either."""
+        if self._url_adapter is _MISSING:
+            self._url_adapter = None
+            try:
+                self._url_adapter = self.app.create_url_adapter(self.request if self.has_request else None)
+            except HTTPException as exc:  # an untrusted or impossible Host
+                self.routing_exception = exc
+        return cast("MapAdapter | None", self._url_adapter)
+
+    @url_adapter.setter
+    def url_adapter(self, value: MapAdapter | None) -> None:
+        self._url_adapter = value
+
+    def match_request(self) -> None:
+        """Find the URL rule for the request; a failure is kept as its `routing_exception`."""
+        self.app._match(self)
+
+    def copy(self) -> AppContext:
+        """Make a context with the same request, session and g, for a thread or task of one's own.
+
+        Teardown functions run for the original only.
+        """
+        twin = object.__new__(type(self))
+        g = self.g  # shared by reference: it must exist before both can mean the same one
+        twin.__dict__.update(self.__dict__)
+        twin._g = g
+        if self.has_request:
+            twin._request = self.request
+        twin.previous = None
+        twin._pushes = 0
+        twin._again = ()
+        twin._torn_down = True
+        return twin
+
+    def push(self) -> None:
+        """Make this the innermost context."""
+        if self._pushes:
+            self._again = (*self._again, _cv_app.get(None))
+        else:
+            self.previous = _cv_app.get(None)
+        self._pushes += 1
+        _cv_app.set(self)
+        self.app._context_pushed(self)
+
+    def pop(self, exc: BaseException | None = _MISSING) -> None:
+        """Leave this context and, with the last pop, run the teardown functions.
+
+        Works in another Context than the push, and out of order: the contexts that are still active stay linked.
+
+        Args:
+            exc: The exception that ended the block; by default the one that is being handled.
+
+        Raises:
+            RuntimeError: It is not active.
+        """
+        self._require_pushed()
+        try:
+            if self._pushes == 1 and not self._torn_down:
+                self._torn_down = True
+                self.app._teardown_now(self, sys.exc_info()[1] if exc is _MISSING else exc)
+        finally:
+            self._unlink()
+
+    def _require_pushed(self) -> None:
+        if not self._pushes:
+            raise RuntimeError(
+                f"cannot pop {self!r}: it is not active. Each pop() belongs to one push(); a 'with' block does both."
+            )
+
+    def _unlink(self) -> None:
+        """Take this context out of the linked list, wherever in it it stands."""
+        self._pushes -= 1
+        if self._again:
+            previous, self._again = self._again[-1], self._again[:-1]
+        else:
+            previous = self.previous
+        current = _cv_app.get(None)
+        if current is self or current is None:
+            _cv_app.set(previous)  # type: ignore[arg-type]
+            return
+        while current.previous is not None and current.previous is not self:
+            current = current.previous
+        if current.previous is self:
+            current.previous = previous
+
+    def __enter__(self) -> AppContext:
+        self.push()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.pop(exc)
+
+    async def __aenter__(self) -> AppContext:
+        self.push()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._require_pushed()
+        try:
+            if self._pushes == 1 and not self._torn_down:
+                self._torn_down = True
+                await self.app._teardown_async(self, exc)
+        finally:
+            self._unlink()
+
+    def __repr__(self) -> str:
+        if self.source is None:
+            return f"<{type(self).__name__} of {self.app.name}>"
+        request = self.request
+        return f"<{type(self).__name__} {id(self):#x} of {self.app.name}: {request.method} {request.path!r}>"
+
+
+# Flask 3.2 has one context; the old name of the other half stays.
+RequestContext = AppContext
+
+
+def _request_context(what: str) -> AppContext:
+    context = _cv_app.get(None)
+    if context is None or not context.has_request:
+        raise RuntimeError(
+            f"{what} was called while no request is active; expected a view, a hook or something that they call. "
+            "In a test or script write 'with app.test_request_context():' around it."
+        )
+    return context
+
+
+def after_this_request(f: _F) -> _F:
+    """Register a function that is called with the response of this request only, and returns it.
+
+    Raises:
+        RuntimeError: No request is active.
+    """
+    context = _request_context("after_this_request")
+    if context._after is None:
+        context._after = []
+    context._after.append(f)
+    return f
+
+
+def copy_current_request_context(f: _F) -> _F:
+    """Wrap a function, `def` or `async def`, so that it has this request's context wherever it runs.
+
+    The thread or task that runs it shares `g`, the request and the session with the request; teardown functions run for the
+    request itself only.
+
+    Raises:
+        RuntimeError: No request is active.
+    """
+    original = _request_context("copy_current_request_context").copy()
+
+    if starts_on_loop(f):
+
+        @functools.wraps(f)
+        async def in_task(*args: Any, **kwargs: Any) -> Any:
+            async with original.copy():
+                return await f(*args, **kwargs)
+
+        return cast(_F, in_task)
+
+    @functools.wraps(f)
+    def in_thread(*args: Any, **kwargs: Any) -> Any:
+        with original.copy():
+            return f(*args, **kwargs)
+
+    return cast(_F, in_thread)
+
+
+def has_request_context() -> bool:
+    """Whether a request is active: whether `request` and `session` may be used."""
+    context = _cv_app.get(None)
+    return context is not None and context.source is not None
+
+
+def has_app_context() -> bool:
+    """Whether an app is active: whether `current_app` and `g` may be used."""
+    return _cv_app.get(None) is not None

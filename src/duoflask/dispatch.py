@@ -1,0 +1,421 @@
+"""The order of a request: the only copy of it.
+
+Owns what happens between the moment a gateway has a context and the moment its response has been sent. Knows no protocol: where
+a body is read from and a response sent to, it calls the gateway that the context came with.
+
+Each step of Flask's that can be overridden is a coroutine of the same name here. Where an app replaces one (`Plan.custom`), `_step`
+calls the app's method instead; the methods of the app's base class run these coroutines, so that `super()` does the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import anyio
+
+from .bridge import call, starts_on_loop, to_loop, to_thread
+from .ctx import AppContext, _cv_app
+from .exceptions import BadRequestKeyError, HTTPException, InternalServerError
+from .logging import escape_for_log
+from .plans import Step, find_error_handler, side_of
+from .response import Response
+from .routing import RoutingException
+from .signals import (
+    appcontext_popped,
+    appcontext_pushed,
+    appcontext_tearing_down,
+    got_request_exception,
+    request_finished,
+    request_started,
+    request_tearing_down,
+)
+
+if TYPE_CHECKING:
+    from blinker import Signal
+
+__all__ = ["Gateway", "Steps", "dispatch", "emit", "shown", "teardown"]
+
+# How long teardown functions and close callbacks may take after a cancellation, in seconds.
+TEARDOWN_TIMEOUT: Final = 5.0
+
+
+_OWN_ANSWERS: Final = (Response, HTTPException)
+
+
+class Gateway(Protocol):
+    """What the dispatcher needs of a protocol."""
+
+    async def read_body(self, ctx: AppContext) -> None:
+        """Have the request's body ready for code of both colours, or refuse it."""
+
+    async def stream(self, ctx: AppContext, response: Response) -> None:
+        """Send a response whose body is an iterable, or that has something to close; return when that is done."""
+
+    def suspended(self, ctx: AppContext) -> bool:
+        """Told when the request first waits for something on a loop, until it answers True."""
+
+
+async def dispatch(ctx: AppContext, method: str, path: str) -> Response:
+    """Serve one request: match, hooks, view, error handlers, response, session, after hooks, body, teardown.
+
+    Args:
+        ctx: The request's context; this coroutine runs inside its `context`.
+        method: The request's method.
+        path: The path below the application, decoded.
+
+    Returns:
+        The response. A complete body is left to the caller to send; an iterable one has been sent.
+    """
+    _cv_app.set(ctx)
+    error: BaseException | None = None
+    try:
+        try:
+            ctx.app._match(ctx, method, path)
+            if appcontext_pushed.receivers:
+                await emit(ctx, appcontext_pushed)
+            response = await ctx.plan.steps.full_dispatch_request(ctx)
+        except Exception as exc:
+            error = exc
+            response = await ctx.plan.steps.handle_exception(ctx, exc)
+        if response._iterable is not None or response._on_close:
+            await _stream(ctx, response)
+        return response
+    except BaseException as exc:
+        error = exc
+        raise
+    finally:
+        if ctx.plan.has_teardown or ctx._request is not None or ctx.body is not None or _teardown_is_watched():
+            await teardown(ctx, error)
+
+
+async def full_dispatch_request(ctx: AppContext) -> Response:
+    """From the first hook to the finished response; what hooks and view raise goes to their error handlers."""
+    plan = ctx.plan
+    rv: Any = None
+    try:
+        if ctx.app._unprepared:
+            await ctx.app._prepare(ctx)
+        if ctx.has_body and ctx.rule is not None:
+            await ctx.gateway.read_body(ctx)
+        if request_started.receivers:
+            await emit(ctx, request_started)
+        if plan.has_before:
+            rv = await plan.steps.preprocess_request(ctx)
+        if rv is None:
+            rv = await plan.steps.dispatch_request(ctx)
+    except Exception as exc:
+        rv = await plan.steps.handle_user_exception(ctx, exc)
+    return await plan.steps.finalize_request(ctx, rv)
+
+
+async def preprocess_request(ctx: AppContext) -> Any:
+    """Run the url value preprocessors and the before hooks; the first answer of a hook, or None."""
+    plan = ctx.plan
+    for function, on_loop in plan.preprocessors:
+        await call(ctx, function, on_loop, plan.endpoint, ctx.request.view_args)
+    for function, on_loop in plan.before:
+        if on_loop is not ctx.on_loop and on_loop is not None:
+            await (to_loop() if on_loop else to_thread())
+        rv = function()
+        if rv is not None:
+            if hasattr(rv, "__await__"):
+                if not ctx.on_loop:
+                    await to_loop()
+                rv = await rv
+                if rv is None:
+                    continue
+            return rv
+    return None
+
+
+async def dispatch_request(ctx: AppContext) -> Any:
+    """Call the view that the URL rule leads to, or raise why there is none."""
+    request = ctx._request
+    failure = ctx.routing_exception if request is None else request.routing_exception
+    if failure is not None:
+        ctx.app.raise_routing_exception(ctx.request)
+    plan, rule = ctx.plan, ctx.rule
+    if rule.provide_automatic_options and ctx.method == "OPTIONS":  # type: ignore[union-attr]
+        return ctx.app.make_default_options_response()
+    view = plan.view
+    if view is None:
+        raise plan.missing_view(rule)
+    on_loop = plan.view_on_loop
+    if on_loop is not ctx.on_loop and on_loop is not None:
+        await (to_loop() if on_loop else to_thread())
+    rv = view(**ctx.view_args if request is None else request.view_args)  # type: ignore[arg-type]
+    if type(rv) is not str and hasattr(rv, "__await__"):
+        if not ctx.on_loop:
+            await to_loop()
+        rv = await rv
+    return rv
+
+
+async def handle_user_exception(ctx: AppContext, error: Exception) -> Any:
+    """Find the handler of an exception that a hook or the view raised, and return what it answers; else raise it again."""
+    app = ctx.app
+    if isinstance(error, BadRequestKeyError) and (app.debug or app.config["TRAP_BAD_REQUEST_ERRORS"]):
+        error.show_exception = True
+    if isinstance(error, HTTPException) and not app.trap_http_exception(error):
+        return await ctx.plan.steps.handle_http_exception(ctx, error)
+    handler = _handler(ctx, error)
+    if handler is None:
+        raise error
+    return await call(ctx, handler, side_of(handler, app._inline), error)
+
+
+async def handle_http_exception(ctx: AppContext, error: HTTPException) -> Any:
+    """What the handler of an HTTP exception answers; without one, the exception is the answer itself."""
+    # A routing exception (a redirect) has no error page, and one without a code carries its whole response.
+    if error.code is None or isinstance(error, RoutingException):
+        return error
+    handler = _handler(ctx, error)
+    if handler is None:
+        return error
+    return await call(ctx, handler, side_of(handler, ctx.app._inline), error)
+
+
+async def handle_exception(ctx: AppContext, error: Exception) -> Response:
+    """Answer an exception that nobody handled with a 500, once logged and signalled; or raise it in debug mode and tests.
+
+    Raises:
+        Exception: The error itself, where `PROPAGATE_EXCEPTIONS` (by default `TESTING` or `DEBUG`) says so.
+    """
+    app = ctx.app
+    if got_request_exception.receivers:
+        await emit(ctx, got_request_exception, exception=error)
+    propagate = app.config["PROPAGATE_EXCEPTIONS"]
+    if propagate is None:
+        propagate = app.testing or app.debug
+    if propagate:
+        raise error
+    app.log_exception((type(error), error, error.__traceback__))
+    answer: Any = InternalServerError(original_exception=error)
+    handler = _handler(ctx, answer)
+    if handler is not None:
+        answer = await call(ctx, handler, side_of(handler, app._inline), answer)
+    return await ctx.plan.steps.finalize_request(ctx, answer, True)  # type: ignore[no-any-return]
+
+
+def _handler(ctx: AppContext, error: Exception) -> Callable[[Any], Any] | None:
+    return find_error_handler(ctx.app, error, ctx.plan.blueprints)
+
+
+async def finalize_request(ctx: AppContext, rv: Any, from_error_handler: bool = False) -> Response:
+    """Make the response of an answer and run the after hooks over it.
+
+    Args:
+        ctx: The request's context.
+        rv: What a view, a hook or an error handler answered.
+        from_error_handler: The answer is already that of an error: a failing after hook is logged, not raised.
+    """
+    plan = ctx.plan
+    if type(rv) is not str and ctx.on_loop and callable(rv) and not isinstance(rv, _OWN_ANSWERS):
+        await to_thread()  # a WSGI application blocks while it answers
+    response = ctx.app.make_response(rv)
+    try:
+        if plan.after or ctx._after is not None or ctx._session is not None:
+            response = await plan.steps.process_response(ctx, response)
+        if request_finished.receivers:
+            await emit(ctx, request_finished, response=response)
+    except Exception:
+        if not from_error_handler:
+            raise
+        ctx.app.logger.exception("Request finalizing failed with an error while handling an error")
+    return response
+
+
+async def process_response(ctx: AppContext, response: Response) -> Response:
+    """Run `after_this_request` and the after hooks, then save the session."""
+    for function in ctx._after or ():
+        response = _checked(await call(ctx, function, side_of(function, ctx.app._inline), response), function)
+    for function, on_loop in ctx.plan.after:
+        if on_loop is not ctx.on_loop and on_loop is not None:
+            await (to_loop() if on_loop else to_thread())
+        answer: Any = function(response)
+        if answer is not response:
+            if hasattr(answer, "__await__"):
+                if not ctx.on_loop:
+                    await to_loop()
+                answer = await answer
+            response = _checked(answer, function)
+    if ctx._session is not None:
+        await ctx.app._save_session(ctx, response)
+    return response
+
+
+def _checked(response: Any, function: Callable[..., Any]) -> Response:
+    if response is None:
+        name = getattr(function, "__qualname__", repr(function))
+        raise TypeError(
+            f"the after_request function {name!r} returned None; expected the response that it was given, or another. "
+            "Write 'return response' at its end."
+        )
+    return response  # type: ignore[no-any-return]
+
+
+async def emit(ctx: AppContext, signal: Signal, **arguments: Any) -> None:
+    """Send one of the request's signals to its receivers, `def` and `async def`."""
+    app = ctx.app
+    for receiver in list(signal.receivers_for(app)):
+        await call(ctx, functools.partial(receiver, app, **arguments), starts_on_loop(receiver))
+
+
+def shown(ctx: AppContext) -> str:
+    """A request as a log line may show it."""
+    return f"{escape_for_log(ctx.request.path)} [{escape_for_log(ctx.request.method)}]"
+
+
+async def _stream(ctx: AppContext, response: Response) -> None:
+    """Send a body that is not complete, then close it; an exception in it has no page any more: it is logged and raised."""
+    error: BaseException | None = None
+    try:
+        await ctx.gateway.stream(ctx, response)
+    except BaseException as exc:
+        error = exc
+        if isinstance(exc, Exception):
+            ctx.app.log_exception((type(exc), exc, exc.__traceback__))
+        raise
+    finally:
+        await _despite(ctx, error, _close(ctx, response))
+
+
+async def _close(ctx: AppContext, response: Response) -> None:
+    """Close a body of either colour and call what `call_on_close` registered, each once, whatever they raise."""
+    errors: list[BaseException] = []
+    body, callbacks = response._iterable, response._on_close
+    response._on_close = ()
+    for name, on_loop in (("aclose", True), ("close", False)):
+        if hasattr(body, name):
+            await _collect(errors, call(ctx, getattr(body, name), on_loop))
+            break
+    for callback in callbacks:
+        await _collect(errors, call(ctx, callback, starts_on_loop(callback)))
+    _raise_all(errors)
+
+
+async def _despite(ctx: AppContext, error: BaseException | None, step: Awaitable[None]) -> None:
+    """Await a step that must not be lost: after a cancellation, in a shielded scope of `TEARDOWN_TIMEOUT` seconds."""
+    if ctx.on_loop and error is not None and not isinstance(error, (Exception, GeneratorExit)):
+        with anyio.move_on_after(TEARDOWN_TIMEOUT, shield=True):
+            await step
+            if not ctx.on_loop:  # the scope belongs to the loop's task
+                await to_loop()
+    else:
+        await step
+
+
+def _teardown_is_watched() -> bool:
+    return bool(
+        request_tearing_down.receivers or appcontext_tearing_down.receivers or appcontext_popped.receivers
+    )
+
+
+async def teardown(ctx: AppContext, error: BaseException | None) -> None:
+    """Run the teardown functions of a context, all of them and each once, whatever they raise.
+
+    After a cancellation they run in a shielded scope of `TEARDOWN_TIMEOUT` seconds.
+
+    Raises:
+        BaseException: What one of them raised, when all have run; an ExceptionGroup if there were several.
+    """
+    if ctx._torn_down:
+        return
+    ctx._torn_down = True
+    if error is not None and ctx.app.should_ignore_error(error):
+        error = None
+    await _despite(ctx, error, _run_teardown(ctx, error))
+
+
+async def _run_teardown(ctx: AppContext, error: BaseException | None) -> None:
+    errors: list[BaseException] = []
+    steps = ctx.plan.steps
+    if ctx.has_request:
+        await _collect(errors, steps.do_teardown_request(ctx, error))
+        if ctx._request is not None:
+            ctx._request.close()
+        if ctx.body is not None:
+            ctx.body.close()
+    await _collect(errors, steps.do_teardown_appcontext(ctx, error))
+    if appcontext_popped.receivers:
+        await _collect(errors, emit(ctx, appcontext_popped))
+    _raise_all(errors)
+
+
+async def _collect(errors: list[BaseException], step: Awaitable[Any]) -> None:
+    """Await a step and keep what it raises: the following ones run all the same."""
+    try:
+        await step
+    except BaseException as exc:
+        errors.append(exc)
+
+
+def _raise_all(errors: list[BaseException]) -> None:
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise BaseExceptionGroup("several functions failed at the end of a request", errors)
+
+
+async def do_teardown_request(ctx: AppContext, error: BaseException | None) -> None:
+    """Run the functions of `teardown_request`, the last registered first, then signal it."""
+    await _teardown_steps(ctx, error, ctx.plan.teardown_request, request_tearing_down)
+
+
+async def do_teardown_appcontext(ctx: AppContext, error: BaseException | None) -> None:
+    """Run the functions of `teardown_appcontext`, the last registered first, then signal it."""
+    await _teardown_steps(ctx, error, ctx.plan.teardown_app, appcontext_tearing_down)
+
+
+async def _teardown_steps(
+    ctx: AppContext, error: BaseException | None, functions: tuple[Step, ...], signal: Signal
+) -> None:
+    errors: list[BaseException] = []
+    for function, on_loop in functions:
+        await _collect(errors, call(ctx, function, on_loop, error))
+    if signal.receivers:
+        await _collect(errors, emit(ctx, signal, exc=error))
+    _raise_all(errors)
+
+
+def _call_of(name: str) -> Callable[..., Any]:
+    """A step that calls the app's own method, as one `def` function, and awaits what it returns if that is awaitable."""
+
+    async def step(ctx: AppContext, *args: Any) -> Any:
+        method = getattr(ctx.app, name)
+        return await call(ctx, method, starts_on_loop(method), *args)
+
+    return step
+
+
+_STEPS: Final[dict[str, Callable[..., Any]]] = {
+    step.__name__: step
+    for step in (
+        full_dispatch_request,
+        preprocess_request,
+        dispatch_request,
+        handle_user_exception,
+        handle_http_exception,
+        handle_exception,
+        finalize_request,
+        process_response,
+        do_teardown_request,
+        do_teardown_appcontext,
+    )
+}
+
+
+class Steps:
+    """The steps of one app: the coroutines above, or calls of the methods by which it replaces them.
+
+    Args:
+        replaced: The names of the override points that the app replaces.
+    """
+
+    __slots__ = tuple(_STEPS)
+
+    def __init__(self, replaced: frozenset[str]) -> None:
+        for name, step in _STEPS.items():
+            setattr(self, name, _call_of(name) if name in replaced else step)

@@ -1,0 +1,129 @@
+"""The names that stand for the active context's objects: `current_app`, `g`, `request`, `session`.
+
+Owns the proxies and the faces of the context stack that older extensions know. Knows the context only through `ctx`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from .ctx import AppContext, _cv_app
+from .local import LocalProxy
+
+if TYPE_CHECKING:
+    from .app import DuoFlask
+    from .ctx import _AppCtxGlobals
+    from .request import Request
+    from .sessions import SessionMixin
+
+    class _ProxyMixin:
+        def _get_current_object(self) -> Any: ...
+
+    # What a type checker sees: the object itself, plus the one method that proxies have on top.
+    class DuoFlaskProxy(_ProxyMixin, DuoFlask): ...
+
+    class RequestProxy(_ProxyMixin, Request): ...
+
+    class SessionProxy(_ProxyMixin, SessionMixin): ...
+
+    class GlobalsProxy(_ProxyMixin, _AppCtxGlobals): ...
+
+
+__all__ = ["app_ctx", "current_app", "g", "request", "request_ctx", "session"]
+
+_NO_APP: Final = (
+    "Working outside of application context: '{name}' was used while no app is active. It is bound while a request is served "
+    "and in CLI commands; in a script, a test or a thread of your own write 'with app.app_context():' around this code."
+)
+_NO_REQUEST: Final = (
+    "Working outside of request context: '{name}' was used while no request is being served. It is bound in views, hooks and "
+    "what they call; in a test write 'with app.test_request_context():' around this code, and give a thread of your own a "
+    "function wrapped by copy_current_request_context."
+)
+
+
+class _ContextProxy(LocalProxy[Any]):
+    """A proxy that goes straight to the context.
+
+    PERF: a subclass's own `__getattribute__` costs 85 ns an attribute, `__getattr__` 590 (design.md, CPython 3.11); every
+    `request.args` of every view pays it.
+    """
+
+    __slots__ = ()
+
+
+_OWN: Final = frozenset({"_get_current_object", "__wrapped__", "_LocalProxy__get", "_LocalProxy__wrapped"})
+
+
+def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = False) -> Any:
+    """Make the proxy for one attribute of the context."""
+    text = message.format(name=name)
+
+    def current() -> Any:
+        context = _cv_app.get(None)
+        if context is None or (needs_request and context.source is None):
+            raise RuntimeError(text)
+        return getattr(context, attribute) if attribute else context
+
+    if attribute:
+
+        def look_up(self: Any, key: str, _get: Callable[[], AppContext] = _cv_app.get) -> Any:
+            try:
+                return getattr(getattr(_get(), attribute), key)
+            except (AttributeError, LookupError, RuntimeError):
+                if key in _OWN or not _is_bound(needs_request):
+                    return LocalProxy.__getattribute__(self, key)
+                raise
+
+        kind = type(_ContextProxy)(f"{name}Proxy", (_ContextProxy,), {"__slots__": (), "__getattribute__": look_up})
+    else:
+        kind = _ContextProxy
+    return kind(current)
+
+
+def _is_bound(needs_request: bool) -> bool:
+    context = _cv_app.get(None)
+    return context is not None and not (needs_request and context.source is None)
+
+
+app_ctx: AppContext = _proxy("app_ctx", "", _NO_APP)
+request_ctx: AppContext = _proxy("request_ctx", "", _NO_REQUEST, needs_request=True)
+current_app: DuoFlaskProxy = _proxy("current_app", "app", _NO_APP)
+g: GlobalsProxy = _proxy("g", "g", _NO_APP)
+request: RequestProxy = _proxy("request", "request", _NO_REQUEST, needs_request=True)
+session: SessionProxy = _proxy("session", "session", _NO_REQUEST, needs_request=True)
+
+_cv_request = _cv_app
+
+
+class _ContextStack:
+    """The face of the linked list of contexts that extensions written before Flask 2.2 know."""
+
+    __slots__ = ("_needs_request",)
+
+    def __init__(self, needs_request: bool) -> None:
+        self._needs_request = needs_request
+
+    @property
+    def top(self) -> AppContext | None:
+        """The innermost context, or None."""
+        context = _cv_app.get(None)
+        while context is not None and self._needs_request and not context.has_request:
+            context = context.previous
+        return context
+
+    def push(self, context: AppContext) -> None:
+        """Push a context."""
+        context.push()
+
+    def pop(self) -> AppContext | None:
+        """Pop the innermost context and return it; None if there is none."""
+        context = self.top
+        if context is not None:
+            context.pop()
+        return context
+
+
+_request_ctx_stack = _ContextStack(needs_request=True)
+_app_ctx_stack = _ContextStack(needs_request=False)

@@ -1,0 +1,153 @@
+"""URLs of an app: which rule a request has, and the URL of an endpoint.
+
+Owns what of the app's configuration matching and building depend on. Rules and maps stand in `routing`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from .ctx import AppContext, _cv_app
+from .exceptions import BadRequest, HTTPException
+from .plans import blueprint_chain
+from .routing import BuildError, MapAdapter, RedirectRequired, RequestRedirect
+
+if TYPE_CHECKING:
+    from .app import DuoFlask
+    from .request import Request
+
+__all__ = ["build_url", "inject_defaults", "make_adapter", "match"]
+
+
+def match(app: DuoFlask, ctx: AppContext, method: str, path: str | None) -> None:
+    """Give a request's context its rule, arguments and plan, or the reason why it has none.
+
+    Args:
+        app: The application.
+        ctx: The request's context.
+        method: The request's method.
+        path: The path below the application; None if its bytes are no UTF-8.
+    """
+    find = app._find
+    try:
+        if path is None:
+            raise BadRequest("invalid path; expected percent-encoded UTF-8")
+        if find is None:
+            rule, ctx.view_args = _adapter_of(ctx).match(return_rule=True, query_args=_query(ctx))
+        else:
+            if path[0] != "/" or path[1:2] == "/":
+                path = "/" + path.lstrip("/")
+            rule, ctx.view_args = find(path, method)
+        ctx.rule = rule
+        ctx.plan = app._plans.get(rule.endpoint) or app._plan(rule.endpoint)
+    except HTTPException as exc:
+        ctx.routing_exception = exc
+        ctx.plan = app._plan(None)
+    except RedirectRequired as exc:
+        ctx.routing_exception = _redirect(ctx, exc, method)
+        ctx.plan = app._plan(None)
+    except BaseException:
+        ctx.plan = app._plan(None)  # a converter of the application's failed: the error handlers need to know where
+        raise
+    if ctx._request is not None:
+        ctx._request.url_rule, ctx._request.view_args = ctx.rule, ctx.view_args
+        if ctx.routing_exception is not None:
+            ctx._request.routing_exception = ctx.routing_exception
+
+
+def _adapter_of(ctx: AppContext) -> MapAdapter:
+    adapter = ctx.url_adapter
+    if adapter is None:  # the host is untrusted or impossible
+        raise ctx.routing_exception or BadRequest()
+    return adapter
+
+
+def _query(ctx: AppContext) -> str:
+    return ctx.request.query_string.decode("latin-1")
+
+
+def _redirect(ctx: AppContext, reason: RedirectRequired, method: str) -> HTTPException:
+    try:
+        return _adapter_of(ctx).redirect_for(reason, method, _query(ctx))
+    except HTTPException as exc:
+        return exc
+
+
+def make_adapter(app: DuoFlask, request: Request | None) -> MapAdapter | None:
+    """Make what matches and builds URLs: for a request, or for SERVER_NAME outside one; None without either.
+
+    Raises:
+        SecurityError: The request's Host is not one of TRUSTED_HOSTS, or cannot be one.
+    """
+    config = app.config
+    server_name = config["SERVER_NAME"]
+    if request is not None:
+        trusted = config["TRUSTED_HOSTS"]
+        if trusted is not None:
+            request.trusted_hosts = trusted
+        _ = request.host  # raises for an untrusted one
+        subdomain = None
+        if app.url_map.host_matching:
+            server_name = None  # the request's own host is what is matched
+        elif not app.subdomain_matching:
+            subdomain = app.url_map.default_subdomain or ""
+        return app.url_map.bind_to_environ(request, server_name=server_name, subdomain=subdomain)
+    if server_name is None:
+        return None
+    return app.url_map.bind(
+        server_name, script_name=config["APPLICATION_ROOT"], url_scheme=config["PREFERRED_URL_SCHEME"]
+    )
+
+
+def inject_defaults(app: DuoFlask, endpoint: str, values: dict[str, Any]) -> None:
+    """Let the `url_defaults` functions of an endpoint's blueprints and the app add to the values of a URL."""
+    names: tuple[str | None, ...] = (None, *reversed(blueprint_chain(endpoint)))
+    for name in names:
+        for function in app.url_default_functions.get(name, ()):
+            function(endpoint, values)
+
+
+def build_url(
+    app: DuoFlask,
+    endpoint: str,
+    values: dict[str, Any],
+    anchor: str | None,
+    method: str | None,
+    scheme: str | None,
+    external: bool | None,
+) -> str:
+    """Build the URL of an endpoint; see `DuoFlask.url_for`."""
+    ctx = _cv_app.get(None)
+    if ctx is not None and ctx.has_request and ctx.app is app:
+        adapter = ctx.url_adapter
+        if endpoint[:1] == ".":
+            blueprint = ctx.request.blueprint
+            endpoint = f"{blueprint}{endpoint}" if blueprint else endpoint[1:]
+        if external is None:
+            external = scheme is not None
+    else:
+        adapter = ctx.url_adapter if ctx is not None and ctx.app is app else app.create_url_adapter(None)
+        if external is None:
+            external = True
+    if adapter is None:
+        raise RuntimeError(
+            "cannot build a URL outside a request without a server name; set SERVER_NAME (and APPLICATION_ROOT and "
+            "PREFERRED_URL_SCHEME if they differ), or write 'with app.test_request_context():' around this code"
+        )
+    if scheme is not None and not external:
+        raise ValueError("_scheme needs an absolute URL; expected _external=True or none; got _external=False")
+    app.inject_url_defaults(endpoint, values)
+    try:
+        url = adapter.build(endpoint, values, method=method, url_scheme=scheme, force_external=external)
+    except BuildError as error:
+        values.update(_anchor=anchor, _method=method, _scheme=scheme, _external=external)
+        return app.handle_url_build_error(error, endpoint, values)
+    if anchor is not None:
+        url = f"{url}#{quote(anchor, safe='%!#$&()*+,/:;=?@')}"
+    return url
+
+
+def is_form_redirect(request: Request) -> bool:
+    """Whether a redirect that the router asks for would lose a form in debug mode (Flask tells the developer)."""
+    return isinstance(request.routing_exception, RequestRedirect) and request.method not in {"GET", "HEAD", "OPTIONS"}

@@ -1,0 +1,138 @@
+"""Flask's methods by which a subclass changes the order of a request.
+
+Owns the face of the dispatcher's steps: each method runs the step of the same name for the active request and returns what it
+returns, so that an override's `super()` works from a `def` method. An app that overrides none never calls them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from . import dispatch as steps
+from .bridge import run_nested
+from .ctx import AppContext, _cv_app
+from .exceptions import HTTPException
+from .routing import RequestRedirect
+
+if TYPE_CHECKING:
+    from .app import DuoFlask
+    from .request import Request
+    from .response import Response
+
+__all__ = ["OverridePoints"]
+
+_MISSING: Any = object()
+
+
+class OverridePoints:
+    """The steps of a request as methods of the app."""
+
+    def _run_step(self, step: Callable[..., Any], *args: Any) -> Any:
+        """Run one of the dispatcher's steps to its end for a `def` caller."""
+        app = cast("DuoFlask", self)
+        ctx = _cv_app.get(None)
+        if ctx is None:
+            raise RuntimeError(
+                f"{step.__name__} was called while no context is active; write 'with app.test_request_context():' around it"
+            )
+        if ctx.plan is None:
+            ctx.plan = app._plan(None)
+        return run_nested(ctx, step(ctx, *args), app._workers)
+
+    def full_dispatch_request(self) -> Response:
+        """Run the hooks and the view, and make the response."""
+        return self._run_step(steps.full_dispatch_request)  # type: ignore[no-any-return]
+
+    def preprocess_request(self) -> Any:
+        """Run the url value preprocessors and the before hooks; return the first answer of a hook, or None."""
+        return self._run_step(steps.preprocess_request)
+
+    def dispatch_request(self) -> Any:
+        """Call the view and return what it returns."""
+        return self._run_step(steps.dispatch_request)
+
+    def handle_user_exception(self, e: Exception) -> Any:
+        """Return what the handler of an exception answers; raise the exception if there is none."""
+        return self._run_step(steps.handle_user_exception, e)
+
+    def handle_http_exception(self, e: HTTPException) -> Any:
+        """Return what the handler of an HTTP exception answers, or the exception."""
+        return self._run_step(steps.handle_http_exception, e)
+
+    def handle_exception(self, e: Exception) -> Response:
+        """Make the response to an exception that nobody handled, or raise it (`PROPAGATE_EXCEPTIONS`)."""
+        return self._run_step(steps.handle_exception, e)  # type: ignore[no-any-return]
+
+    def finalize_request(self, rv: Any, from_error_handler: bool = False) -> Response:
+        """Make the response of an answer and run the after hooks over it."""
+        return self._run_step(steps.finalize_request, rv, from_error_handler)  # type: ignore[no-any-return]
+
+    def process_response(self, response: Response) -> Response:
+        """Run the after hooks over a response and save the session."""
+        return self._run_step(steps.process_response, response)  # type: ignore[no-any-return]
+
+    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        """Run the functions of `teardown_request` for the active request."""
+        self._run_step(steps.do_teardown_request, exc)
+
+    def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
+        """Run the functions of `teardown_appcontext` for the active context."""
+        self._run_step(steps.do_teardown_appcontext, exc)
+
+    # -- steps that are plain functions: the dispatcher calls these methods themselves
+
+    def raise_routing_exception(self, request: Request) -> NoReturn:
+        """Raise why no rule matched a request.
+
+        Raises:
+            HTTPException: NotFound, MethodNotAllowed, RequestRedirect, ...
+            RuntimeError: In debug mode, where a redirect would lose the form that the request carries.
+        """
+        failure = request.routing_exception
+        app = cast("DuoFlask", self)
+        if app.debug and isinstance(failure, RequestRedirect) and failure.code not in {307, 308}:
+            if request.method not in {"GET", "HEAD", "OPTIONS"}:
+                raise RuntimeError(
+                    f"a {request.method} request to {request.url!r} is redirected to {failure.new_url!r}, and a browser "
+                    "would repeat it as GET without its form; send it to that URL at once"
+                ) from failure
+        raise failure or RuntimeError("the request has no routing exception; expected one to raise")
+
+    def make_default_options_response(self) -> Response:
+        """Make the answer to OPTIONS: the methods of the request's path in Allow."""
+        app = cast("DuoFlask", self)
+        ctx = cast("AppContext", _cv_app.get())
+        adapter = ctx.url_adapter
+        methods = adapter.allowed_methods() if adapter is not None else []
+        response = app.response_class()
+        response.headers["Allow"] = ", ".join(sorted(methods))
+        return response
+
+    def should_ignore_error(self, error: BaseException | None) -> bool:
+        """Whether teardown functions are told None instead of this error."""
+        return False
+
+    def trap_http_exception(self, e: Exception) -> bool:
+        """Whether an HTTP exception is treated as an unhandled one: a developer wants to see where it came from."""
+        app = cast("DuoFlask", self)
+        config = app.config
+        if config["TRAP_HTTP_EXCEPTIONS"]:
+            return True
+        trap_bad_request = config["TRAP_BAD_REQUEST_ERRORS"]
+        if trap_bad_request is None and app.debug and isinstance(e, KeyError) and isinstance(e, HTTPException):
+            return True
+        return bool(trap_bad_request) and getattr(e, "code", None) == 400
+
+    def log_exception(
+        self,
+        exc_info: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
+    ) -> None:
+        """Log an unhandled exception with the request that it ended."""
+        app = cast("DuoFlask", self)
+        ctx = _cv_app.get(None)
+        where = "outside a request"
+        if ctx is not None and ctx.has_request:
+            where = f"on {steps.shown(ctx)}"
+        app.logger.error("Exception %s", where, exc_info=exc_info)

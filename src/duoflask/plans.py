@@ -1,0 +1,152 @@
+"""What an endpoint's request will run, worked out once: its plan.
+
+Owns the choice and the order of functions for a chain of blueprints, paired with the side that each starts on. Knows no request.
+Floor 6: `dispatch` runs what stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from .bridge import starts_on_loop
+from .exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from .app import DuoFlask
+    from .routing import Rule
+
+__all__ = ["OVERRIDE_POINTS", "Plan", "Step", "blueprint_chain", "find_error_handler", "overridden", "side_of"]
+
+# A function and the side it starts on: True for the loop, False for a thread, None for wherever the request is.
+Step = tuple[Callable[..., Any], bool | None]
+
+# Methods of Flask's that a subclass, or an extension on the instance, may replace to change the order of a request.
+OVERRIDE_POINTS: Final = frozenset(
+    {
+        "dispatch_request",
+        "do_teardown_appcontext",
+        "do_teardown_request",
+        "finalize_request",
+        "full_dispatch_request",
+        "handle_exception",
+        "handle_http_exception",
+        "handle_user_exception",
+        "make_default_options_response",
+        "make_response",
+        "preprocess_request",
+        "process_response",
+        "raise_routing_exception",
+    }
+)
+
+
+def blueprint_chain(endpoint: Any) -> tuple[str, ...]:
+    """The names of the blueprints that an endpoint stands in, the innermost first."""
+    if not isinstance(endpoint, str) or "." not in endpoint:
+        return ()
+    parts = endpoint.split(".")[:-1]
+    return tuple(".".join(parts[:length]) for length in range(len(parts), 0, -1))
+
+
+def side_of(function: Callable[..., Any], inline: Any) -> bool | None:
+    """The side that a registered function starts on."""
+    try:
+        if function in inline:
+            return None
+    except TypeError:  # an unhashable callable cannot have been marked
+        pass
+    return starts_on_loop(function)
+
+
+def overridden(app: DuoFlask, base: type) -> frozenset[str]:
+    """The override points that this app replaces, by its class or on the instance."""
+    kind = type(app)
+    return frozenset(
+        name
+        for name in OVERRIDE_POINTS
+        if name in app.__dict__ or (kind is not base and getattr(kind, name) is not getattr(base, name))
+    )
+
+
+class Plan:
+    """The functions of an endpoint's request, in the order they run, each with the side it starts on.
+
+    Args:
+        app: The application.
+        endpoint: The endpoint; None for requests that no rule matches.
+    """
+
+    __slots__ = (
+        "after",
+        "before",
+        "blueprints",
+        "endpoint",
+        "has_before",
+        "has_teardown",
+        "preprocessors",
+        "steps",
+        "teardown_app",
+        "teardown_request",
+        "view",
+        "view_on_loop",
+    )
+
+    def __init__(self, app: DuoFlask, endpoint: Any) -> None:
+        inner_first: tuple[str | None, ...] = (*blueprint_chain(endpoint), None)
+        outer_first = tuple(reversed(inner_first))
+        inline = app._inline
+        self.endpoint = endpoint
+        self.blueprints = inner_first[:-1]
+        self.steps = app._steps
+        self.view = app.view_functions.get(endpoint)
+        self.view_on_loop = None if self.view is None else side_of(self.view, inline)
+        self.preprocessors = _steps(app.url_value_preprocessors, outer_first, inline)
+        self.before = _steps(app.before_request_funcs, outer_first, inline)
+        self.after = _steps(app.after_request_funcs, inner_first, inline, backwards=True)
+        self.teardown_request = _steps(app.teardown_request_funcs, inner_first, inline, backwards=True)
+        self.teardown_app = tuple(
+            (function, side_of(function, inline)) for function in reversed(app.teardown_appcontext_funcs)
+        )
+        self.has_before = bool(self.preprocessors or self.before)
+        self.has_teardown = bool(self.teardown_request or self.teardown_app)
+
+    def missing_view(self, rule: Rule | None) -> LookupError:
+        """The error for a rule whose endpoint has no view."""
+        return LookupError(
+            f"no view function for the endpoint {self.endpoint!r} of the rule {str(rule)!r}; expected one in "
+            f"app.view_functions. Write '@app.endpoint({self.endpoint!r})' above it, or pass view_func to add_url_rule."
+        )
+
+
+def _steps(
+    registry: dict[str | None, list[Any]],
+    names: Iterable[str | None],
+    inline: Any,
+    backwards: bool = False,
+) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for name in names:
+        functions = registry.get(name, ())
+        ordered = reversed(functions) if backwards else functions  # type: ignore[call-overload]
+        steps.extend((function, side_of(function, inline)) for function in ordered)
+    return tuple(steps)
+
+
+def find_error_handler(
+    app: DuoFlask, error: Exception, blueprints: Iterable[str]
+) -> Callable[[Any], Any] | None:
+    """The handler for an error: by code before by class, by blueprint before the app, by the nearest class (Flask's order)."""
+    code = getattr(error, "code", None) if isinstance(error, HTTPException) else None
+    names: tuple[str | None, ...] = (*blueprints, None)
+    spec = app.error_handler_spec
+    for key in (code, None) if code is not None else (None,):
+        for name in names:
+            handlers = spec[name][key] if name in spec and key in spec[name] else None
+            if not handlers:
+                continue
+            for kind in type(error).__mro__:
+                handler = handlers.get(kind)  # type: ignore[call-overload]
+                if handler is not None:
+                    return handler  # type: ignore[no-any-return]
+    return None

@@ -1,0 +1,627 @@
+"""The response: what a view's answer becomes, for both protocols.
+
+Owns the status, the headers, the body in its two shapes (complete bytes, or an iterable of either colour) and what each gateway
+sends of them. Gives `HTTPException` its response class. Knows no app and no context.
+"""
+
+from __future__ import annotations
+
+import json as _json
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, ClassVar, Final, TypeVar
+
+from .http.cookies import dump_cookie
+from .http.grammar import check_reason
+from .http.headers import Headers
+from .http.options import parse_options_header
+from .http.status import HTTP_STATUS_CODES
+from .typing import Receive, Scope, Send, StartResponse, WSGIEnvironment
+
+__all__ = ["DEFAULT_MAX_COOKIE_SIZE", "Response", "encoded"]
+
+_R = TypeVar("_R", bound="Response")
+
+# Browsers keep cookies of up to 4096 bytes, attributes included (RFC 6265 6.1); Flask's MAX_COOKIE_SIZE.
+DEFAULT_MAX_COOKIE_SIZE: Final = 4093
+
+# Status codes whose responses never have a body (RFC 9110 6.4.1).
+_BODILESS: Final = frozenset({204, 304})
+
+_STATUS_LINES: Final[dict[int, str]] = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
+
+# Pairs that are made once and sent many times. Only lengths and content types of this program's own making get in, so that
+# no peer can make them grow.
+_LENGTHS: Final[dict[int, tuple[str, str]]] = {}
+_RAW_LENGTHS: Final[dict[int, tuple[bytes, bytes]]] = {}
+_MAX_KEPT_LENGTH: Final = 4096
+
+
+def _length_pair(length: int) -> tuple[str, str]:
+    pair = _LENGTHS.get(length)
+    if pair is None:
+        pair = ("Content-Length", str(length))
+        if length < _MAX_KEPT_LENGTH:
+            _LENGTHS[length] = pair
+    return pair
+
+
+def _raw_length_pair(length: int) -> tuple[bytes, bytes]:
+    pair = _RAW_LENGTHS.get(length)
+    if pair is None:
+        pair = (b"content-length", b"%d" % length)
+        if length < _MAX_KEPT_LENGTH:
+            _RAW_LENGTHS[length] = pair
+    return pair
+
+
+class _RawPairs(dict[tuple[str, str], tuple[bytes, bytes]]):
+    """ASGI's form of header pairs that were sent before; at most `limit` of them, then it starts anew.
+
+    PERF: encoding a pair costs 210 ns, finding it 35 (benchmarks/, "hooks").
+    """
+
+    limit: Final = 1024
+
+    def __missing__(self, pair: tuple[str, str]) -> tuple[bytes, bytes]:
+        if len(self) >= self.limit:
+            self.clear()
+        raw = (pair[0].lower().encode("latin-1"), pair[1].encode("latin-1"))
+        if len(pair[1]) <= 128:
+            self[pair] = raw
+        return raw
+
+
+_RAW_PAIRS: Final = _RawPairs()
+
+
+class Response:
+    """An HTTP response, itself a WSGI and an ASGI application.
+
+    Args:
+        response: The body: str, bytes, an iterable of either, or an async iterable of either.
+        status: A code, or a code and a reason phrase, as in `"404 Not Found"`.
+        headers: Header fields, as a mapping or pairs.
+        mimetype: The media type; text types get the charset parameter.
+        content_type: The whole Content-Type field, instead of a mimetype.
+        direct_passthrough: The iterable gives bytes and is sent as it is.
+
+    Raises:
+        ValueError: A header field or the status that could not be sent.
+    """
+
+    charset = "utf-8"
+    default_status = 200
+    default_mimetype: str | None = "text/html"
+    implicit_sequence_conversion = True
+    autocorrect_location_header = False
+    automatically_set_content_length = True
+    max_cookie_size = DEFAULT_MAX_COOKIE_SIZE
+    json_module: Any = _json
+
+    # Class attributes until they differ: the answer to a view that returned a string sets one name.
+    _body: bytes | None = None
+    _iterable: Any = None
+    _headers: Headers | None = None
+    _status_code: int = 200
+    _status: str = "200 OK"
+    _on_close: tuple[Callable[[], Any], ...] = ()
+    direct_passthrough: bool = False
+    _default_headers: ClassVar[tuple[tuple[str, str], tuple[bytes, bytes]]]
+
+    def __init__(
+        self,
+        response: Any = None,
+        status: int | str | HTTPStatus | None = None,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        mimetype: str | None = None,
+        content_type: str | None = None,
+        direct_passthrough: bool = False,
+    ) -> None:
+        if headers is not None or mimetype is not None or content_type is not None:
+            self._headers = fields = Headers(headers)
+            if content_type is None:
+                if mimetype is None and "content-type" not in fields:
+                    mimetype = self.default_mimetype
+                content_type = None if mimetype is None else _content_type(mimetype, self.charset)
+            if content_type is not None:
+                fields["Content-Type"] = content_type
+        if status is not None:
+            self.status = status  # type: ignore[assignment]
+        elif self.default_status != 200:
+            self.status_code = self.default_status
+        if direct_passthrough:
+            self.direct_passthrough = True
+        if response is None:
+            self._body = b""
+        elif isinstance(response, (str, bytes, bytearray)):
+            self.set_data(response)
+        else:
+            self.response = response
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._keep_default_headers()
+
+    @classmethod
+    def _keep_default_headers(cls) -> None:
+        value = "" if cls.default_mimetype is None else _content_type(cls.default_mimetype, cls.charset)
+        cls._default_headers = (("Content-Type", value), (b"content-type", value.encode("latin-1")))
+
+    # -- body
+
+    @property
+    def response(self) -> Any:
+        """The body as an iterable."""
+        return [self._body] if self._iterable is None else self._iterable
+
+    @response.setter
+    def response(self, value: Any) -> None:
+        if isinstance(value, (str, bytes, bytearray)):
+            self.set_data(value)
+            return
+        if isinstance(value, (list, tuple)):
+            self.set_data(b"".join(map(encoded, value)))
+        else:
+            self._body = None
+            self._iterable = value
+
+    def set_data(self, value: str | bytes | bytearray) -> None:
+        """Set a complete body."""
+        self._body = value.encode(self.charset) if isinstance(value, str) else bytes(value)
+        self._iterable = None
+        if self._headers is not None and self.automatically_set_content_length:
+            self._headers["Content-Length"] = str(len(self._body))
+
+    def get_data(self, as_text: bool = False) -> Any:
+        """The complete body, as bytes or text; an iterable is read to its end.
+
+        Raises:
+            RuntimeError: The body is an async iterable, or is passed through directly.
+        """
+        self.make_sequence()
+        body = self._body or b""
+        return body.decode(self.charset, "replace") if as_text else body
+
+    data = property(get_data, set_data, doc="The complete body as bytes.")
+
+    def make_sequence(self) -> None:
+        """Read an iterable body to its end and keep it as bytes.
+
+        Raises:
+            RuntimeError: The body is an async iterable (`await make_sequence_async()` reads it), or passed through directly.
+        """
+        if self._iterable is None:
+            return
+        if self.direct_passthrough:
+            raise RuntimeError("the body is passed through directly and is not kept; set direct_passthrough = False")
+        if self.is_async:
+            raise RuntimeError(
+                "the body is an async iterable, which a 'def' function cannot read; write "
+                "'await response.make_sequence_async()' first"
+            )
+        iterable = self._iterable
+        body = b"".join(self.iter_encoded())
+        close = getattr(iterable, "close", None)
+        if close is not None:
+            self.call_on_close(close)
+        self._body, self._iterable = body, None
+
+    async def make_sequence_async(self) -> None:
+        """Read an iterable body of either colour to its end and keep it as bytes."""
+        if self.is_async:
+            pieces = [encoded(item) async for item in self._iterable]
+            self._body, self._iterable = b"".join(pieces), None
+        else:
+            self.make_sequence()
+
+    def iter_encoded(self) -> Iterator[bytes]:
+        """The body, piece by piece, as bytes."""
+        if self._iterable is None:
+            return iter([self._body or b""])
+        return map(encoded, self._iterable)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the body is an async iterable."""
+        return hasattr(self._iterable, "__aiter__")
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the body is an iterable whose length is not known."""
+        return self._iterable is not None
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether the body is complete."""
+        return self._iterable is None
+
+    def calculate_content_length(self) -> int | None:
+        """The length of a complete body in bytes; None for an iterable."""
+        return None if self._body is None else len(self._body)
+
+    def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
+        """Register a function that is called once when the response has been sent or given up."""
+        self._on_close = (*self._on_close, func)
+        return func
+
+    def close(self) -> None:
+        """Close the body and call what `call_on_close` registered, each once."""
+        close = getattr(self._iterable, "close", None)
+        callbacks, self._on_close = self._on_close, ()
+        try:
+            if close is not None:
+                close()
+        finally:
+            for callback in callbacks:
+                callback()
+
+    def __enter__(self: _R) -> _R:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # -- status
+
+    @property
+    def status_code(self) -> int:
+        """The status code."""
+        return self._status_code
+
+    @status_code.setter
+    def status_code(self, code: int) -> None:
+        self.status = code  # type: ignore[assignment]
+
+    @property
+    def status(self) -> str:
+        """The status code and reason phrase."""
+        return self._status
+
+    @status.setter
+    def status(self, value: int | str | HTTPStatus) -> None:
+        self._status, self._status_code = _parse_status(value)
+
+    # -- header fields
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        fields = self._headers
+        if fields is None:
+            pairs = [self._default_headers[0]] if self._default_headers[0][1] else []
+            if self._body is not None and self.automatically_set_content_length:
+                pairs.append(_length_pair(len(self._body)))
+            self._headers = fields = Headers()
+            fields._list = pairs  # valid by construction
+        return fields
+
+    @headers.setter
+    def headers(self, value: Any) -> None:
+        self._headers = value if isinstance(value, Headers) else Headers(value)
+
+    @property
+    def content_type(self) -> str | None:
+        """The Content-Type field (RFC 9110 8.3)."""
+        return self.headers.get("Content-Type")
+
+    @content_type.setter
+    def content_type(self, value: str | None) -> None:
+        self._set("Content-Type", value)
+
+    @property
+    def mimetype(self) -> str | None:
+        """The media type, without parameters, in lower case."""
+        value = self.content_type
+        return value.partition(";")[0].strip().lower() if value else None
+
+    @mimetype.setter
+    def mimetype(self, value: str) -> None:
+        self.headers["Content-Type"] = _content_type(value, self.charset)
+
+    @property
+    def mimetype_params(self) -> dict[str, str]:
+        """The parameters of the media type."""
+        return parse_options_header(self.headers.get("Content-Type", ""))[1]
+
+    @property
+    def content_length(self) -> int | None:
+        """The Content-Length field, in bytes (RFC 9110 8.6)."""
+        value = self.headers.get("Content-Length")
+        return int(value) if value is not None and value.isascii() and value.isdecimal() else None
+
+    @content_length.setter
+    def content_length(self, value: int | None) -> None:
+        self._set("Content-Length", None if value is None else str(value))
+
+    @property
+    def location(self) -> str | None:
+        """The Location field (RFC 9110 10.2.2)."""
+        return self.headers.get("Location")
+
+    @location.setter
+    def location(self, value: str | None) -> None:
+        self._set("Location", value)
+
+    def _set(self, name: str, value: str | None) -> None:
+        if value is None:
+            self.headers.remove(name)
+        else:
+            self.headers[name] = value
+
+    def set_cookie(
+        self,
+        key: str,
+        value: str = "",
+        max_age: timedelta | int | None = None,
+        expires: str | datetime | int | float | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = None,
+        partitioned: bool = False,
+    ) -> None:
+        """Add a Set-Cookie field (RFC 6265bis); arguments as in Werkzeug.
+
+        Raises:
+            ValueError: A name, path or domain that would end the cookie or start another attribute.
+        """
+        cookie = dump_cookie(
+            key,
+            value,
+            max_age=max_age,
+            expires=expires,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+            max_size=self.max_cookie_size,
+        )
+        self.headers.add("Set-Cookie", cookie)
+
+    def delete_cookie(
+        self,
+        key: str,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = None,
+        partitioned: bool = False,
+    ) -> None:
+        """Have the client drop a cookie; path, domain and flags must be those that it was set with."""
+        self.set_cookie(key, "", 0, 0, path, domain, secure, httponly, samesite, partitioned)
+
+    # -- JSON
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the media type is JSON: `application/json` or `application/*+json`."""
+        kind = self.mimetype or ""
+        return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+    @property
+    def json(self) -> Any:
+        """The body, read as JSON; None if the media type is another."""
+        return self.get_json()
+
+    def get_json(self, force: bool = False, silent: bool = False) -> Any:
+        """Read the body as JSON.
+
+        Args:
+            force: Whatever the media type says.
+            silent: Answer None where the body is not JSON.
+        """
+        if not (force or self.is_json):
+            return None
+        try:
+            return self.json_module.loads(self.get_data())
+        except ValueError:
+            if silent:
+                return None
+            raise
+
+    # -- what the gateways send
+
+    def has_body(self, method: str) -> bool:
+        """Whether a body follows the header: not after HEAD, 1xx, 204 and 304 (RFC 9110 6.4.1)."""
+        code = self._status_code
+        return method != "HEAD" and code >= 200 and code not in _BODILESS
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """The header fields as they are sent."""
+        code = self._status_code
+        fields = self.headers
+        pairs: list[tuple[str, str]] = fields.to_wsgi_list()
+        if code < 200 or code in _BODILESS:
+            dropped = ("content-length",) if code != 304 else ("content-length", "content-type")
+            return [pair for pair in pairs if pair[0].lower() not in dropped]
+        if self._body is not None and self.automatically_set_content_length and "Content-Length" not in fields:
+            pairs.append(_length_pair(len(self._body)))
+        return pairs
+
+    def wsgi_headers(self) -> list[tuple[str, str]]:
+        """The header fields as PEP 3333 wants them."""
+        if self._headers is None and self._body is not None and self._status_code == 200:
+            return [self._default_headers[0], _length_pair(len(self._body))]
+        return self._pairs()
+
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The header fields as ASGI wants them."""
+        if self._headers is None and self._body is not None and self._status_code == 200:
+            return [self._default_headers[1], _raw_length_pair(len(self._body))]
+        return [_RAW_PAIRS[pair] for pair in self._pairs()]
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        """The header fields as they are sent."""
+        return Headers(self._pairs())
+
+    def get_wsgi_response(
+        self, environ: WSGIEnvironment
+    ) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+        """The body, the status and the header fields for a WSGI server."""
+        body = self.iter_encoded() if self.has_body(environ["REQUEST_METHOD"]) else iter(())
+        return _Closing(body, self.close), self._status, self._pairs()
+
+    def __call__(self, source: Any, respond: Any, send: Any = None) -> Any:
+        """Answer a request of either protocol: `response(environ, start_response)`, `await response(scope, receive, send)`."""
+        if send is not None:
+            return self._asgi(source, respond, send)
+        return self._wsgi(source, respond)
+
+    def _wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        body, status, pairs = self.get_wsgi_response(environ)
+        start_response(status, pairs)
+        return body
+
+    async def _asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [_RAW_PAIRS[pair] for pair in self._pairs()]
+        await send({"type": "http.response.start", "status": self._status_code, "headers": headers})
+        try:
+            if self.has_body(scope["method"]):
+                if self.is_async:
+                    async for item in self._iterable:
+                        await send({"type": "http.response.body", "body": encoded(item), "more_body": True})
+                else:
+                    for item in self.iter_encoded():
+                        await send({"type": "http.response.body", "body": item, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self.close()
+
+    def __repr__(self) -> str:
+        size = f"{len(self._body)} bytes" if self._body is not None else "streamed"
+        return f"<{type(self).__name__} {size} [{self._status}]>"
+
+    # -- made of something else
+
+    @classmethod
+    def of_body(cls: type[_R], body: bytes) -> _R:
+        """Make a response of a complete body and defaults; the quick way that the dispatcher takes."""
+        self = cls.__new__(cls)
+        self._body = body
+        return self
+
+    @classmethod
+    def force_type(cls: type[_R], response: Any, environ: WSGIEnvironment | None = None) -> _R:
+        """Make an instance of this class of another response, or of a WSGI application.
+
+        Args:
+            response: A response of another class, or any WSGI application.
+            environ: The request for the WSGI application.
+
+        Raises:
+            TypeError: A WSGI application without an environ.
+        """
+        if not isinstance(response, Response):
+            if environ is None:
+                raise TypeError("cannot make a response of a WSGI application without the environ of a request")
+            return cls(*_answer_of(response, environ))
+        if not isinstance(response, cls):
+            twin = cls.__new__(cls)
+            twin.__dict__.update(response.__dict__)
+            if response._headers is None and response._default_headers[0] != cls._default_headers[0]:
+                twin._headers = response.headers
+            return twin
+        return response
+
+    @classmethod
+    def from_app(cls: type[_R], app: Any, environ: WSGIEnvironment, buffered: bool = False) -> _R:
+        """Make a response of what a WSGI application answers."""
+        response = cls(*_answer_of(app, environ))
+        if buffered:
+            response.make_sequence()
+        return response
+
+
+
+class _Closing:
+    """An iterable of bytes with the `close()` that WSGI servers call."""
+
+    __slots__ = ("_body", "close")
+
+    def __init__(self, body: Iterable[bytes], close: Callable[[], None]) -> None:
+        self._body = body
+        self.close = close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+
+def encoded(item: Any) -> bytes:
+    """One piece of a body as bytes."""
+    if type(item) is bytes:
+        return item
+    if isinstance(item, str):
+        return item.encode()
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        return bytes(item)
+    raise TypeError(f"invalid piece of a response body; expected str or bytes; got {type(item).__name__}")
+
+
+def _content_type(mimetype: str, charset: str) -> str:
+    """A media type with the charset that text needs (RFC 6657; JSON has none, RFC 8259 11)."""
+    kind = mimetype.partition(";")[0].strip().lower()
+    is_text = kind.startswith("text/") or kind.endswith("+xml") or kind in _TEXT_APPLICATIONS
+    return f"{mimetype}; charset={charset}" if is_text and "charset=" not in mimetype.lower() else mimetype
+
+
+_TEXT_APPLICATIONS: Final = frozenset(
+    {"application/ecmascript", "application/javascript", "application/sql", "application/xml", "application/xml-dtd"}
+    | {"application/xml-external-parsed-entity"}
+)
+
+
+def _parse_status(value: int | str | HTTPStatus) -> tuple[str, int]:
+    """Read a status as Werkzeug does: 404, "404", "404 Not Found", HTTPStatus.NOT_FOUND.
+
+    Raises:
+        ValueError: Not a code of three digits, or a reason phrase that cannot be sent.
+    """
+    if isinstance(value, (int, HTTPStatus)):
+        code, reason = int(value), ""
+    else:
+        text, _, reason = value.strip().partition(" ")
+        if not text:
+            raise ValueError("invalid status; expected a code such as 200 or '200 OK'; got ''")
+        if not (text.isascii() and text.isdecimal()):
+            return f"0 {check_reason(value)}", 0
+        code = int(text)
+    if reason:
+        return f"{code} {check_reason(reason)}", code
+    return _STATUS_LINES.get(code) or f"{code} UNKNOWN", code
+
+
+def _answer_of(app: Any, environ: WSGIEnvironment) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+    """What a WSGI application answers: body, status, headers."""
+    head: list[Any] = []
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], Any]:
+        if exc_info is not None and head:
+            head.clear()
+        head[:] = [status, headers]
+        return written.append
+
+    body = app(environ, start_response)
+    iterator = iter(body)
+    while not head:  # an application may start the response as late as with its first chunk
+        try:
+            written.append(next(iterator))
+        except StopIteration:
+            break
+    if not head:
+        raise TypeError(f"{app!r} did not call start_response; expected a response or a WSGI application")
+    return _Closing(_chained(written, iterator), getattr(body, "close", lambda: None)), head[0], head[1]
+
+
+def _chained(written: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield from written
+    yield from rest
+
+
+Response._keep_default_headers()

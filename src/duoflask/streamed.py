@@ -1,0 +1,89 @@
+"""A request body that is read while the view runs (`stream_body=True`), by `for` or `async for`, under both protocols.
+
+Owns the crossing of one chunk at a time. Where the chunks come from is the gateways' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+from .bridge import async_to_sync
+from .http.errors import ClientDisconnected, RequestEntityTooLarge
+
+__all__ = ["StreamedBody", "chunks_of_channel"]
+
+
+class StreamedBody:
+    """A body as chunks: `for chunk in request.stream` in a `def` view, `async for` in an `async def` view.
+
+    Args:
+        pull: Gives the next chunk to a `def` caller, b"" at the end.
+        pull_async: The same, to be awaited.
+    """
+
+    __slots__ = ("_pull", "_pull_async", "_rest")
+
+    def __init__(self, pull: Callable[[], bytes], pull_async: Callable[[], Awaitable[bytes]]) -> None:
+        self._pull = pull
+        self._pull_async = pull_async
+        self._rest = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := self._take() or self._pull():
+            yield chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := self._take() or await self._pull_async():
+            yield chunk
+
+    def _take(self) -> bytes:
+        rest, self._rest = self._rest, b""
+        return rest
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read at most `size` bytes, or all that is left, in a `def` function."""
+        if size is None or size < 0:
+            return b"".join(self)
+        pieces, missing = [], size
+        while missing and (chunk := self._take() or self._pull()):
+            pieces.append(chunk[:missing])
+            self._rest = chunk[missing:]
+            missing -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Give up what was pulled and not read."""
+        self._rest = b""
+
+
+def chunks_of_channel(ctx: Any) -> StreamedBody:
+    """The body that an ASGI channel delivers.
+
+    Args:
+        ctx: The request's context: its `receive`, its declared length and its limit.
+    """
+    limit, declared = ctx.max_content_length, ctx.declared_length
+    size, more = 0, True
+
+    async def pull() -> bytes:
+        nonlocal size, more
+        while more:
+            message = await ctx.receive()
+            if message["type"] == "http.disconnect":
+                ctx.disconnected = True
+                raise ClientDisconnected("the client left before it had sent the whole body")
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if limit is not None and size > limit:
+                raise RequestEntityTooLarge(f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH)")
+            more = message.get("more_body", False)
+            if not more:
+                ctx.has_body = False  # from now on the channel tells only when the client leaves
+                if declared is not None and size < declared:
+                    raise ClientDisconnected(f"the body ended early; expected {declared} bytes; got {size}")
+            if chunk:
+                return chunk
+        return b""
+
+    return StreamedBody(async_to_sync(pull), pull)

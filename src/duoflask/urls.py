@@ -1,0 +1,66 @@
+"""`url_for` and `redirect`, as functions over the current app."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import escape
+
+from .ctx import _cv_app
+from .globals import current_app
+from .http.uri import iri_to_uri
+from .response import Response
+
+__all__ = ["make_redirect", "redirect", "url_for"]
+
+_REDIRECT_CODES = frozenset({301, 302, 303, 305, 307, 308})
+
+
+def url_for(
+    endpoint: str,
+    *,
+    _anchor: str | None = None,
+    _method: str | None = None,
+    _scheme: str | None = None,
+    _external: bool | None = None,
+    **values: Any,
+) -> str:
+    """Build the URL of an endpoint; see `DuoFlask.url_for`."""
+    return current_app.url_for(
+        endpoint, _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external, **values
+    )
+
+
+def make_redirect(location: str, code: int, response_class: type[Response]) -> Response:
+    """Make a redirect response.
+
+    Args:
+        location: Where to; an IRI is encoded.
+        code: 301, 302, 303, 305, 307 or 308.
+        response_class: Its class.
+
+    Raises:
+        ValueError: Another code, or a location that could not be sent as a field value.
+    """
+    if code not in _REDIRECT_CODES:
+        raise ValueError(f"invalid code of a redirect; expected one of {sorted(_REDIRECT_CODES)}; got {code!r}")
+    shown = escape(location)
+    page = (
+        "<!doctype html>\n<html lang=en>\n<title>Redirecting...</title>\n<h1>Redirecting...</h1>\n"
+        "<p>You should be redirected automatically to the target URL: "
+        f'<a href="{escape(iri_to_uri(location))}">{shown}</a>. If not, click the link.\n'
+    )
+    response = response_class(page, code, mimetype="text/html")
+    response.headers["Location"] = iri_to_uri(location)
+    return response
+
+
+def redirect(location: str, code: int = 302, Response: type[Response] | None = None) -> Response:  # noqa: N803 - Flask's name
+    """Make a redirect response, by the current app's `redirect` if there is an app."""
+    ctx = _cv_app.get(None)
+    if ctx is not None and Response is None:
+        return ctx.app.redirect(location, code)
+    return make_redirect(location, code, _default_class if Response is None else Response)
+
+
+_default_class = Response

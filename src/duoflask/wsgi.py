@@ -1,0 +1,155 @@
+"""The WSGI gateway: from `(environ, start_response)` to the dispatcher and back (PEP 3333). Translation only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from .bridge import WSGIDriver, hand_over, to_loop, to_thread
+from .ctx import AppContext
+from .dispatch import dispatch
+from .response import Response, encoded
+from .streamed import StreamedBody
+from .typing import StartResponse, WSGIEnvironment
+
+if TYPE_CHECKING:
+    from .app import DuoFlask
+
+__all__ = ["serve_wsgi"]
+
+_END: Final = object()
+
+# How much of a streamed body is read at a time.
+CHUNK_BYTES: Final = 65536
+
+
+def serve_wsgi(app: DuoFlask, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Serve one request in the calling thread."""
+    ctx = AppContext(app)
+    ctx.gateway = _GATEWAY
+    ctx.source = environ
+    ctx.method = environ["REQUEST_METHOD"]
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        ctx.declare_length(length)
+    elif "HTTP_TRANSFER_ENCODING" in environ:
+        ctx.has_body = True
+    ctx.context = context = copy_context()
+    coroutine = dispatch(ctx, ctx.method, _path(environ))
+    try:
+        wanted = context.run(coroutine.send, None)
+    except StopIteration as stop:
+        response: Response = stop.value
+    else:
+        driver = WSGIDriver(ctx, coroutine)
+        response = driver.go_on(wanted)
+        if not driver.finished:
+            start_response(response._status, response.wsgi_headers())
+            kind = _AsyncBody if response.is_async else _SyncBody
+            return kind(ctx, response, driver)
+    start_response(response._status, response.wsgi_headers())
+    return [response._body] if response.has_body(ctx.method) else []  # type: ignore[list-item]
+
+
+def _path(environ: WSGIEnvironment) -> str | None:
+    """The path below the application as text; None if its bytes are no UTF-8."""
+    path: str = environ.get("PATH_INFO") or "/"
+    if path.isascii():
+        return path
+    try:
+        return path.encode("latin-1").decode()
+    except UnicodeError:
+        return None
+
+
+class _Body:
+    """A body that the server pulls; `close()` lets the dispatcher's coroutine go on to the teardown."""
+
+    __slots__ = ("_ctx", "_driver", "_response")
+
+    def __init__(self, ctx: AppContext, response: Response, driver: WSGIDriver) -> None:
+        self._ctx = ctx
+        self._response = response
+        self._driver = driver
+
+    def close(self) -> None:
+        """End the request, once."""
+        if not self._driver.finished:
+            self._driver.resume(False)
+
+
+class _SyncBody(_Body):
+    """The server's thread iterates inside the request's Context; the coroutine stays suspended meanwhile."""
+
+    __slots__ = ("_failure",)
+
+    def __iter__(self) -> Iterator[bytes]:
+        if not self._response.has_body(self._ctx.method):
+            return iter(())
+        # PERF: a callable_iterator over a partial is C from the server's next() to the generator's (streams, benchmarks/).
+        return iter(partial(self._ctx.context.run, next, self._guarded(), _END), _END)
+
+    def _guarded(self) -> Iterator[bytes]:
+        try:
+            yield from self._response.iter_encoded()
+        except BaseException as exc:
+            self._ctx.stream_error = exc
+            raise
+
+
+class _AsyncBody(_Body):
+    """Each chunk is made on the portal, in the request's task."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[bytes]:
+        if not self._response.has_body(self._ctx.method):
+            return
+        while not self._driver.finished:
+            chunk = self._driver.resume(True)
+            if not self._driver.finished:
+                yield chunk
+
+
+class _WSGIGateway:
+    """What the dispatcher asks of this protocol."""
+
+    __slots__ = ()
+
+    async def read_body(self, ctx: AppContext) -> None:
+        """Check what is declared; the body itself is read from the server's stream when somebody looks."""
+        ctx.check_length()
+        if ctx.rule is not None and ctx.rule.stream_body:
+            pull = partial(ctx.request.stream.read, CHUNK_BYTES)
+            ctx.body = ctx.request._body = StreamedBody(pull, ctx.app.sync_to_async(pull))
+            del ctx.request.stream
+
+    async def stream(self, ctx: AppContext, response: Response) -> None:
+        """Hand the response to the server, and wait until it has pulled the body or given it up."""
+        if ctx.on_loop:
+            await to_thread()
+        more = await hand_over(response)
+        if response.is_async:
+            iterator = response._iterable.__aiter__()
+            while more:
+                await to_loop()
+                try:
+                    chunk = encoded(await iterator.__anext__())
+                except StopAsyncIteration:
+                    return
+                await to_thread()
+                more = await hand_over(chunk)
+        elif ctx.stream_error is not None:
+            raise ctx.stream_error
+
+    def suspended(self, ctx: AppContext) -> bool:
+        """Nobody can tell a WSGI application that its client has left."""
+        return True
+
+    def home_key(self) -> None:
+        """No loop of the server's own: the portal."""
+
+
+_GATEWAY: Final = _WSGIGateway()
