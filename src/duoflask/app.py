@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Final, ParamSpec, TypeVar, cast
 
 from .answers import response_of
-from .asgi import serve_asgi, serve_lifespan
+from .asgi import serve_asgi
 from .bridge import (
     DEFAULT_WORKER_THREADS,
     Workers,
@@ -47,7 +47,7 @@ from .server import run as run_server
 from .sessions import SessionInterface, SessionMixin
 from .signals import appcontext_pushed
 from .testing import AsyncClient, Client, EnvironBuilder
-from .typing import Receive, Scope, Send, StartResponse, WSGIEnvironment
+from .typing import Receive, Send
 from .urls import make_redirect
 from .wsgi import serve_wsgi
 
@@ -142,10 +142,13 @@ class DuoFlask(OverridePoints, Scaffold):
     ) -> None:
         # What is worked out from the registries and the configuration, until they change.
         self._plans: dict[Any, Plan] = {}
+        self._known: dict[str, dict[str, tuple[Rule, Plan]]] = {}  # static paths that have been matched, by method
         self._find: Callable[[str, str], tuple[Rule, dict[str, Any]]] | None = None
         self._limits = Limits()
+        self._replaced: frozenset[str] = frozenset()
         self._steps = Steps(frozenset())
-        self._quick_response: Callable[[bytes], Response] | None = None
+        self._quick_response: Callable[..., Response] | None = None
+        self._text_type = Response._default_headers
         self._stale = True
         self._unprepared = True
         self._got_first_request = False
@@ -188,23 +191,9 @@ class DuoFlask(OverridePoints, Scaffold):
 
         return asgi2_instance
 
-    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
-        """Serve one request as WSGI; replace it to wrap the app in WSGI middleware."""
-        return serve_wsgi(self, environ, start_response)
-
-    async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI connection; replace it to wrap the app in ASGI middleware.
-
-        Raises:
-            RuntimeError: A kind of connection that this app does not serve.
-        """
-        kind = scope["type"]
-        if kind == "http":
-            await serve_asgi(self, scope, receive, send)
-        elif kind == "lifespan":
-            await serve_lifespan(self, scope, receive, send)
-        else:
-            raise RuntimeError(f"cannot serve an ASGI connection of type {kind!r}; expected 'http' or 'lifespan'")
+    # PERF: the gateways themselves are the methods, which saves each request a call.
+    wsgi_app = serve_wsgi
+    asgi_app = serve_asgi
 
     def run(
         self,
@@ -284,20 +273,22 @@ class DuoFlask(OverridePoints, Scaffold):
     def _registry_changed(self) -> None:
         self._stale = True
         self._plans = {}
+        self._known = {}
         self._find = None
 
     def _first_request_changed(self) -> None:
         self._unprepared = True
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+        super().__setattr__(name, value)
         if name in OVERRIDE_POINTS or name in _KEPT_FROM:
             self._registry_changed()
 
     def _refresh(self) -> None:
         """Work out what of the app's settings every request needs."""
         config = self.config
-        self._steps = Steps(overridden(self, DuoFlask))
+        self._replaced = overridden(self, DuoFlask)
+        self._steps = Steps(self._replaced)
         self._limits = Limits(config["MAX_CONTENT_LENGTH"], config["MAX_FORM_MEMORY_SIZE"], config["MAX_FORM_PARTS"])
         if self._workers.limit != config["WORKER_THREADS"]:
             self._workers.limit = config["WORKER_THREADS"]
@@ -313,10 +304,12 @@ class DuoFlask(OverridePoints, Scaffold):
             and type(self.url_map).bind_to_environ is Map.bind_to_environ
         )
         self._find = self.url_map.find if plain else None
+        self.url_map.on_change = self._registry_changed
         # PERF: the constructor costs 600 ns where of_body takes 110; only a class that does not see the difference gets it.
         own = self.response_class
         stock = own.__init__ is Response.__init__ and own.__new__ is object.__new__ and own.default_status == 200
         self._quick_response = own.of_body if stock and own.set_data is Response.set_data else None
+        self._text_type = own._default_headers
         self._stale = False
 
     def _plan(self, endpoint: Any) -> Plan:

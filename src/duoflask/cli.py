@@ -1,29 +1,32 @@
-"""The command line: finding the application, the `run` command, and the group that plug-ins extend.
+"""The command line: the `run` command, and the group that plug-ins extend.
 
-Owns how an application is named and found (`--app`, `DUOFLASK_APP`, `FLASK_APP`, wsgi.py, app.py), as
-Flask's command line does it. Knows the application by its shape only: an object with `wsgi_app` and
-`asgi_app`. Plug-ins come from the entry point groups `duoflask.commands` and `flask.commands`, and from the
-application's own `cli` group.
+Plug-ins come from the entry point groups `duoflask.commands` and `flask.commands`, and from the application's
+own `cli` group. How an application is named and found stands in `app_loading`.
 """
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.metadata
-import inspect
 import os
 import platform
-import sys
 import traceback
 from collections.abc import Callable
-from functools import update_wrapper
 from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import click
 
+from .app_loading import (
+    NoAppException,
+    ScriptInfo,
+    find_app_by_string,
+    find_best_app,
+    first_env,
+    locate_app,
+    prepare_import,
+)
+from .command_groups import AppGroup, with_appcontext
 from .globals import current_app
 from .server import LifespanError, run as run_server
 
@@ -46,269 +49,10 @@ __all__ = [
     "with_appcontext",
 ]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-_NAMES = ("app", "application")
-_FACTORIES = ("create_app", "make_app")
-_FILES = ("wsgi.py", "app.py")
 _DOTENV_FILES = (".env", ".flaskenv")
 ENTRY_POINT_GROUPS = ("duoflask.commands", "flask.commands")
 
-
-class NoAppException(click.UsageError):
-    """No application was found, or the one that was named cannot be loaded."""
-
-
-def _is_app(value: object) -> bool:
-    return not isinstance(value, type) and hasattr(value, "wsgi_app") and hasattr(value, "asgi_app")
-
-
-def find_best_app(module: ModuleType) -> Any:
-    """Return a module's application: `app` or `application`, the only instance, or what a factory returns.
-
-    Raises:
-        NoAppException: There is none, or several that no name tells apart.
-    """
-    for name in _NAMES:
-        app = getattr(module, name, None)
-        if _is_app(app):
-            return app
-    found = {id(value): value for value in vars(module).values() if _is_app(value)}
-    if len(found) == 1:
-        return next(iter(found.values()))
-    where = module.__name__
-    if found:
-        raise NoAppException(
-            f"Found {len(found)} applications in module '{where}'. "
-            f"Say which: '--app {where}:name' with its name there."
-        )
-    for name in _FACTORIES:
-        factory = getattr(module, name, None)
-        if not inspect.isfunction(factory):
-            continue
-        try:
-            app = factory()
-        except TypeError as exc:
-            if not _called_wrongly(factory, exc):
-                raise
-            raise NoAppException(
-                f"Found the factory '{name}' in module '{where}', but it needs arguments. "
-                f"Give them: '--app \"{where}:{name}(...)\"'."
-            ) from exc
-        if _is_app(app):
-            return app
-    raise NoAppException(
-        f"No application in module '{where}': looked for {_quoted(_NAMES)}, one instance under any name, "
-        f"and the factories {_quoted(_FACTORIES)}. "
-        f"Say where it is: '--app {where}:name', or '--app \"{where}:factory(...)\"'."
-    )
-
-
-def _quoted(names: tuple[str, ...]) -> str:
-    return " and ".join(f"'{name}'" for name in names)
-
-
-def _called_wrongly(function: Callable[..., Any], exc: TypeError) -> bool:
-    """Tell a call with wrong arguments from a TypeError inside the function: the latter has a frame of it."""
-    trace = exc.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code is getattr(function, "__code__", None):
-            return False
-        trace = trace.tb_next
-    return True
-
-
-def find_app_by_string(module: ModuleType, app_name: str) -> Any:
-    """Return what a name, or a call with literal arguments such as `create_app("dev", x=1)`, stands for.
-
-    Raises:
-        NoAppException: It cannot be read, is not there, or is no application.
-    """
-    name, args, kwargs = _parse_reference(app_name)
-    where = module.__name__
-    try:
-        value = getattr(module, name)
-    except AttributeError:
-        raise NoAppException(
-            f"Module '{where}' has no attribute '{name}', which '--app {where}:{app_name}' names."
-        ) from None
-    if inspect.isfunction(value) or args is not None:
-        try:
-            app = value(*(args or ()), **kwargs)
-        except TypeError as exc:
-            if not _called_wrongly(value, exc):
-                raise
-            raise NoAppException(
-                f"The factory in '{where}:{app_name}' cannot be called with these arguments: {exc}"
-            ) from exc
-    else:
-        app = value
-    if _is_app(app):
-        return app
-    raise NoAppException(
-        f"'{where}:{app_name}' is no application; expected an instance of DuoFlask; got {type(app).__name__}."
-    )
-
-
-def _parse_reference(text: str) -> tuple[str, list[Any] | None, dict[str, Any]]:
-    """Return name, positional and keyword arguments; None instead of arguments if it is not a call."""
-    try:
-        expression = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
-        raise NoAppException(
-            f"Cannot read '{text}'; expected a name, or a call of a function by its name."
-        ) from None
-    if isinstance(expression, ast.Name):
-        return expression.id, None, {}
-    if not isinstance(expression, ast.Call) or not isinstance(expression.func, ast.Name):
-        raise NoAppException(f"Cannot read '{text}'; expected a name, or a call of a function by its name.")
-    try:
-        args = [ast.literal_eval(arg) for arg in expression.args]
-        kwargs = {str(item.arg): ast.literal_eval(item.value) for item in expression.keywords if item.arg}
-    except ValueError:
-        raise NoAppException(
-            f"Cannot read the arguments in '{text}'; expected literals such as 'dev' or 1."
-        ) from None
-    return expression.func.id, args, kwargs
-
-
-def prepare_import(path: str) -> str:
-    """Put the directory of a file's outermost package first on sys.path; return the module's dotted name."""
-    place = Path(path).resolve()
-    if place.suffix == ".py":
-        place = place.with_suffix("")
-    if place.name == "__init__":
-        place = place.parent
-    names = [place.name]
-    directory = place.parent
-    while (directory / "__init__.py").exists():
-        names.insert(0, directory.name)
-        directory = directory.parent
-    if not sys.path or sys.path[0] != str(directory):
-        sys.path.insert(0, str(directory))
-    return ".".join(names)
-
-
-def locate_app(module_name: str, app_name: str | None, raise_if_not_found: bool = True) -> Any:
-    """Import a module and return its application; None if it is not there and that may be.
-
-    Raises:
-        NoAppException: The module cannot be imported, or holds no application.
-    """
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as exc:
-        if exc.name is None or not (module_name == exc.name or module_name.startswith(exc.name + ".")):
-            raise NoAppException(
-                f"While importing '{module_name}', an ImportError was raised:\n\n{traceback.format_exc()}"
-            ) from exc
-        if raise_if_not_found:
-            raise NoAppException(
-                f"Could not import '{module_name}': no such module in {os.getcwd()} or on sys.path. "
-                "Write '--app module', '--app module:name', '--app package.module' or '--app path/file.py'."
-            ) from exc
-        return None
-    return find_best_app(module) if app_name is None else find_app_by_string(module, app_name)
-
-
-def _first_env(name: str) -> str | None:
-    """Return `DUOFLASK_<name>`, else `FLASK_<name>`, if it is set and not empty."""
-    return os.environ.get(f"DUOFLASK_{name}") or os.environ.get(f"FLASK_{name}")
-
-
-class ScriptInfo:
-    """What a command knows of its application before it is loaded; the `obj` of every click context.
-
-    Args:
-        app_import_path: As `--app` takes it: `module`, `module:name`, `module:factory("x")`, or a path for
-        the module. create_app: Returns the application instead. set_debug_flag: Set `app.debug` as
-        `--debug` or the environment says.
-    """
-
-    def __init__(
-        self,
-        app_import_path: str | None = None,
-        create_app: Callable[..., Any] | None = None,
-        set_debug_flag: bool = True,
-        load_dotenv_defaults: bool = True,
-    ) -> None:
-        self.app_import_path = app_import_path
-        self.create_app = create_app
-        self.set_debug_flag = set_debug_flag
-        self.load_dotenv_defaults = load_dotenv_defaults
-        self.data: dict[Any, Any] = {}
-        self._loaded_app: Any = None
-
-    def load_app(self) -> Any:
-        """Load the application, once.
-
-        Raises:
-            NoAppException: There is none; the message says what was looked for and what to write.
-        """
-        if self._loaded_app is None:
-            app = self._find()
-            debug = _first_env("DEBUG")
-            if self.set_debug_flag and debug is not None:
-                app.debug = debug.lower() not in ("0", "false", "no", "off")
-            self._loaded_app = app
-        return self._loaded_app
-
-    def _find(self) -> Any:
-        if self.create_app is not None:
-            return self.create_app()
-        if self.app_import_path:
-            path, name = _split_import_path(self.app_import_path)
-            return locate_app(prepare_import(path), name)
-        for file in _FILES:
-            if Path(file).exists():
-                app = locate_app(prepare_import(file), None, raise_if_not_found=False)
-                if app is not None:
-                    return app
-        raise NoAppException(
-            "Could not find an application: neither '--app' nor DUOFLASK_APP or FLASK_APP is set, "
-            f"and {os.getcwd()} has neither {' nor '.join(_FILES)}. "
-            "Write 'duoflask --app module run', for example '--app hello' for hello.py."
-        )
-
-
-def _split_import_path(text: str) -> tuple[str, str | None]:
-    r"""Split at the first colon that is not a drive's (`C:\app.py:app`)."""
-    start = 2 if text[1:2] == ":" and text[2:3] in ("\\", "/") else 0
-    module, _, name = text[start:].partition(":")
-    return text[:start] + module, name or None
-
-
 pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)
-
-
-def with_appcontext(f: _F) -> _F:
-    """Run a command's function inside the application's context."""
-
-    @click.pass_context
-    def decorator(ctx: click.Context, /, *args: Any, **kwargs: Any) -> Any:
-        if not current_app:
-            ctx.with_resource(ctx.ensure_object(ScriptInfo).load_app().app_context())
-        return ctx.invoke(f, *args, **kwargs)
-
-    return cast("_F", update_wrapper(decorator, f))
-
-
-class AppGroup(click.Group):
-    """A group whose commands run inside the application's context, unless `with_appcontext=False`."""
-
-    def command(self, *args: Any, **kwargs: Any) -> Any:
-        wrap = kwargs.pop("with_appcontext", True)
-        register = super().command
-
-        def decorator(f: Callable[..., Any]) -> click.Command:
-            made = register(*args, **kwargs)(with_appcontext(f) if wrap else f)
-            return cast("click.Command", made)
-
-        return decorator
-
-    def group(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs.setdefault("cls", AppGroup)
-        return super().group(*args, **kwargs)
 
 
 def get_version(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -348,9 +92,9 @@ def _set_debug(ctx: click.Context, param: click.Parameter, value: bool | None) -
 
 def _set_env_file(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None or (
-        ctx.ensure_object(ScriptInfo).load_dotenv_defaults and not _first_env("SKIP_DOTENV")
+        ctx.ensure_object(ScriptInfo).load_dotenv_defaults and not first_env("SKIP_DOTENV")
     ):
-        load_dotenv(value, load_defaults=not _first_env("SKIP_DOTENV"))
+        load_dotenv(value, load_defaults=not first_env("SKIP_DOTENV"))
     return value
 
 

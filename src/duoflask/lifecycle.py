@@ -125,11 +125,12 @@ class Lifecycle:
         """
         app = self._app
         app._got_first_request = True
-        if app.before_serving_funcs:
+        serving = bool(app.before_serving_funcs or app.after_serving_funcs)
+        if serving:
             await self._start_for(ctx)
         if not self._first.done:
             await self._first.run(ctx, lambda: self._run_first(ctx), again=True)
-        if not app.before_serving_funcs:
+        if not serving:
             app._unprepared = False
 
     async def _run_first(self, ctx: AppContext) -> None:
@@ -189,7 +190,8 @@ class Lifecycle:
         await self._app._drive(ctx, self._finish(ctx, key))
 
     async def _finish(self, ctx: AppContext, key: Any) -> None:
-        if self._serving.pop(key, None) is not None:
+        once = self._serving.pop(key, None)
+        if once is not None and once.done:
             await self._run_all(ctx, self._app.after_serving_funcs)
 
     def stop_portal(self) -> None:

@@ -50,8 +50,9 @@ class OverridePoints:
         return self._run_step(steps.preprocess_request)
 
     def dispatch_request(self) -> Any:
-        """Call the view and return what it returns."""
-        return self._run_step(steps.dispatch_request)
+        """Call the view and return what it returns: for an `async def` view its coroutine, which the caller is to return."""
+        ctx = cast("AppContext", _cv_app.get())
+        return steps.dispatch_request(ctx)
 
     def handle_user_exception(self, e: Exception) -> Any:
         """Return what the handler of an exception answers; raise the exception if there is none."""

@@ -81,10 +81,14 @@ class Plan:
         "after",
         "before",
         "blueprints",
+        "dispatch_request",
         "endpoint",
+        "finalize_request",
+        "full_dispatch_request",
         "has_before",
         "has_teardown",
         "preprocessors",
+        "quick_response",
         "steps",
         "teardown_app",
         "teardown_request",
@@ -98,7 +102,9 @@ class Plan:
         inline = app._inline
         self.endpoint = endpoint
         self.blueprints = inner_first[:-1]
-        self.steps = app._steps
+        self.steps = steps = app._steps
+        self.full_dispatch_request: Any = steps.full_dispatch_request
+        self.dispatch_request = steps.dispatch_request
         self.view = app.view_functions.get(endpoint)
         self.view_on_loop = None if self.view is None else side_of(self.view, inline)
         self.preprocessors = _steps(app.url_value_preprocessors, outer_first, inline)
@@ -108,8 +114,17 @@ class Plan:
         self.teardown_app = tuple(
             (function, side_of(function, inline)) for function in reversed(app.teardown_appcontext_funcs)
         )
-        self.has_before = bool(self.preprocessors or self.before)
-        self.has_teardown = bool(self.teardown_request or self.teardown_app)
+        self.has_before = bool(self.preprocessors or self.before or "preprocess_request" in app._replaced)
+        replaced = app._replaced
+        self.quick_response = None if "make_response" in replaced else app._quick_response
+        if "full_dispatch_request" not in replaced:
+            self.full_dispatch_request = None
+        if "dispatch_request" in replaced:
+            self.view_on_loop = starts_on_loop(app.dispatch_request)
+        self.has_teardown = bool(
+            self.teardown_request or self.teardown_app or replaced & {"do_teardown_request", "do_teardown_appcontext"}
+        )
+        self.finalize_request = steps.finalize_request if replaced & {"finalize_request", "process_response"} else None
 
     def missing_view(self, rule: Rule | None) -> LookupError:
         """The error for a rule whose endpoint has no view."""

@@ -7,19 +7,20 @@ sends of them. Gives `HTTPException` its response class. Knows no app and no con
 from __future__ import annotations
 
 import json as _json
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from .http.cookies import dump_cookie
-from .http.grammar import check_reason
+from .http.grammar import check_field_value, check_reason
 from .http.headers import Headers
 from .http.options import parse_options_header
 from .http.status import HTTP_STATUS_CODES
 from .typing import Receive, Scope, Send, StartResponse, WSGIEnvironment
 
-__all__ = ["DEFAULT_MAX_COOKIE_SIZE", "Response", "encoded"]
+__all__ = ["DEFAULT_MAX_COOKIE_SIZE", "LENGTHS", "RAW_LENGTHS", "Response", "encoded"]
 
 _R = TypeVar("_R", bound="Response")
 
@@ -31,29 +32,37 @@ _BODILESS: Final = frozenset({204, 304})
 
 _STATUS_LINES: Final[dict[int, str]] = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
 
-# Pairs that are made once and sent many times. Only lengths and content types of this program's own making get in, so that
-# no peer can make them grow.
-_LENGTHS: Final[dict[int, tuple[str, str]]] = {}
-_RAW_LENGTHS: Final[dict[int, tuple[bytes, bytes]]] = {}
-_MAX_KEPT_LENGTH: Final = 4096
+
+class _Lengths(dict[int, tuple[Any, Any]]):
+    """The Content-Length pair of each length; those below 4096 are kept."""
+
+    def __init__(self, make: Callable[[int], tuple[Any, Any]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, length: int) -> tuple[Any, Any]:
+        pair = self._make(length)
+        if length < 4096:
+            self[length] = pair
+        return pair
 
 
-def _length_pair(length: int) -> tuple[str, str]:
-    pair = _LENGTHS.get(length)
-    if pair is None:
-        pair = ("Content-Length", str(length))
-        if length < _MAX_KEPT_LENGTH:
-            _LENGTHS[length] = pair
-    return pair
+class _ContentTypes(dict[str, tuple[tuple[str, str], tuple[bytes, bytes]]]):
+    """The Content-Type pair of each value in both protocols' forms; at most `limit` of them, then it starts anew."""
+
+    limit: Final = 256
+
+    def __missing__(self, value: str) -> tuple[tuple[str, str], tuple[bytes, bytes]]:
+        if len(self) >= self.limit:
+            self.clear()
+        text = check_field_value(value)
+        self[value] = pairs = (("Content-Type", text), (b"content-type", text.encode("latin-1")))
+        return pairs
 
 
-def _raw_length_pair(length: int) -> tuple[bytes, bytes]:
-    pair = _RAW_LENGTHS.get(length)
-    if pair is None:
-        pair = (b"content-length", b"%d" % length)
-        if length < _MAX_KEPT_LENGTH:
-            _RAW_LENGTHS[length] = pair
-    return pair
+_CONTENT_TYPES: Final = _ContentTypes()
+LENGTHS: Final = _Lengths(lambda length: ("Content-Length", str(length)))
+RAW_LENGTHS: Final = _Lengths(lambda length: (b"content-length", b"%d" % length))
 
 
 class _RawPairs(dict[tuple[str, str], tuple[bytes, bytes]]):
@@ -74,6 +83,10 @@ class _RawPairs(dict[tuple[str, str], tuple[bytes, bytes]]):
 
 
 _RAW_PAIRS: Final = _RawPairs()
+_raw_pair: Final = _RAW_PAIRS.__getitem__
+
+
+_new: Final = object.__new__
 
 
 class Response:
@@ -100,15 +113,17 @@ class Response:
     max_cookie_size = DEFAULT_MAX_COOKIE_SIZE
     json_module: Any = _json
 
-    # Class attributes until they differ: the answer to a view that returned a string sets one name.
-    _body: bytes | None = None
-    _iterable: Any = None
-    _headers: Headers | None = None
-    _status_code: int = 200
-    _status: str = "200 OK"
-    _on_close: tuple[Callable[[], Any], ...] = ()
+    # PERF: slots, because the gateways read all of them for every response (see AppContext).
+    __slots__ = ("__dict__", "__weakref__", "_body", "_headers", "_iterable", "_on_close", "_status", "_status_code")
+    _body: bytes | None
+    _iterable: Any
+    _headers: Headers | None
+    _status: str
+    _status_code: int
+    _on_close: tuple[Callable[[], Any], ...]
+
     direct_passthrough: bool = False
-    _default_headers: ClassVar[tuple[tuple[str, str], tuple[bytes, bytes]]]
+    _default_headers: tuple[tuple[str, str], tuple[bytes, bytes]]
 
     def __init__(
         self,
@@ -119,14 +134,19 @@ class Response:
         content_type: str | None = None,
         direct_passthrough: bool = False,
     ) -> None:
-        if headers is not None or mimetype is not None or content_type is not None:
+        self._body = self._iterable = self._headers = None
+        self._status, self._status_code, self._on_close = "200 OK", 200, ()
+        if headers is not None:
             self._headers = fields = Headers(headers)
-            if content_type is None:
-                if mimetype is None and "content-type" not in fields:
-                    mimetype = self.default_mimetype
-                content_type = None if mimetype is None else _content_type(mimetype, self.charset)
+            if content_type is None and (mimetype is not None or "content-type" not in fields):
+                mimetype = self.default_mimetype if mimetype is None else mimetype
+                content_type = None if mimetype is None else content_type_of(mimetype, self.charset)
             if content_type is not None:
                 fields["Content-Type"] = content_type
+        elif content_type is not None:
+            self._default_headers = _CONTENT_TYPES[content_type]
+        elif mimetype is not None and mimetype != self.default_mimetype:
+            self._default_headers = _CONTENT_TYPES[content_type_of(mimetype, self.charset)]
         if status is not None:
             self.status = status  # type: ignore[assignment]
         elif self.default_status != 200:
@@ -146,8 +166,8 @@ class Response:
 
     @classmethod
     def _keep_default_headers(cls) -> None:
-        value = "" if cls.default_mimetype is None else _content_type(cls.default_mimetype, cls.charset)
-        cls._default_headers = (("Content-Type", value), (b"content-type", value.encode("latin-1")))
+        value = "" if cls.default_mimetype is None else content_type_of(cls.default_mimetype, cls.charset)
+        cls._default_headers = _CONTENT_TYPES[value]
 
     # -- body
 
@@ -250,12 +270,11 @@ class Response:
         """Close the body and call what `call_on_close` registered, each once."""
         close = getattr(self._iterable, "close", None)
         callbacks, self._on_close = self._on_close, ()
-        try:
+        with ExitStack() as stack:  # calls all of them, whatever they raise
+            for callback in reversed(callbacks):
+                stack.callback(callback)
             if close is not None:
-                close()
-        finally:
-            for callback in callbacks:
-                callback()
+                stack.callback(close)
 
     def __enter__(self: _R) -> _R:
         return self
@@ -290,10 +309,11 @@ class Response:
         """The header fields."""
         fields = self._headers
         if fields is None:
-            pairs = [self._default_headers[0]] if self._default_headers[0][1] else []
-            if self._body is not None and self.automatically_set_content_length:
-                pairs.append(_length_pair(len(self._body)))
-            self._headers = fields = Headers()
+            kind, body = self._default_headers[0], self._body
+            pairs = [kind] if kind[1] else []
+            if body is not None and self.automatically_set_content_length:
+                pairs.append(LENGTHS[len(body)])
+            self._headers = fields = _new(Headers)
             fields._list = pairs  # valid by construction
         return fields
 
@@ -318,7 +338,7 @@ class Response:
 
     @mimetype.setter
     def mimetype(self, value: str) -> None:
-        self.headers["Content-Type"] = _content_type(value, self.charset)
+        self.headers["Content-Type"] = content_type_of(value, self.charset)
 
     @property
     def mimetype_params(self) -> dict[str, str]:
@@ -435,26 +455,31 @@ class Response:
     def _pairs(self) -> list[tuple[str, str]]:
         """The header fields as they are sent."""
         code = self._status_code
-        fields = self.headers
-        pairs: list[tuple[str, str]] = fields.to_wsgi_list()
+        fields = self._headers
+        if fields is None:
+            fields = self.headers
+        pairs: list[tuple[str, str]] = fields._list
         if code < 200 or code in _BODILESS:
-            dropped = ("content-length",) if code != 304 else ("content-length", "content-type")
-            return [pair for pair in pairs if pair[0].lower() not in dropped]
+            return [pair for pair in pairs if pair[0].lower() not in ("content-length", "content-type")]
+        if len(pairs) > 1 and pairs[1][0] == "Content-Length":
+            return pairs  # PERF: where `headers` put it; looking for it costs 270 ns
         if self._body is not None and self.automatically_set_content_length and "Content-Length" not in fields:
-            pairs.append(_length_pair(len(self._body)))
+            return [*pairs, LENGTHS[len(self._body)]]
         return pairs
 
     def wsgi_headers(self) -> list[tuple[str, str]]:
-        """The header fields as PEP 3333 wants them."""
-        if self._headers is None and self._body is not None and self._status_code == 200:
-            return [self._default_headers[0], _length_pair(len(self._body))]
-        return self._pairs()
+        """The header fields as PEP 3333 wants them: in a list of the server's own."""
+        body = self._body
+        if self._headers is None and body is not None and self._status_code == 200:
+            return [self._default_headers[0], LENGTHS[len(body)]]
+        return self._pairs()[:]
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
         """The header fields as ASGI wants them."""
-        if self._headers is None and self._body is not None and self._status_code == 200:
-            return [self._default_headers[1], _raw_length_pair(len(self._body))]
-        return [_RAW_PAIRS[pair] for pair in self._pairs()]
+        body = self._body
+        if self._headers is None and body is not None and self._status_code == 200:
+            return [self._default_headers[1], RAW_LENGTHS[len(body)]]
+        return list(map(_raw_pair, self._pairs()))
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """The header fields as they are sent."""
@@ -500,10 +525,16 @@ class Response:
     # -- made of something else
 
     @classmethod
-    def of_body(cls: type[_R], body: bytes) -> _R:
+    def of_body(cls: type[_R], body: bytes, content_type: str | None = None) -> _R:
         """Make a response of a complete body and defaults; the quick way that the dispatcher takes."""
-        self = cls.__new__(cls)
+        self = _new(cls)
         self._body = body
+        self._iterable = self._headers = None
+        self._status = "200 OK"
+        self._status_code = 200
+        self._on_close = ()
+        if content_type is not None:
+            self._default_headers = _CONTENT_TYPES[content_type]
         return self
 
     @classmethod
@@ -522,8 +553,10 @@ class Response:
                 raise TypeError("cannot make a response of a WSGI application without the environ of a request")
             return cls(*_answer_of(response, environ))
         if not isinstance(response, cls):
-            twin = cls.__new__(cls)
+            twin = cls.of_body(b"")
             twin.__dict__.update(response.__dict__)
+            for name in Response.__slots__[2:]:
+                setattr(twin, name, getattr(response, name))
             if response._headers is None and response._default_headers[0] != cls._default_headers[0]:
                 twin._headers = response.headers
             return twin
@@ -563,8 +596,10 @@ def encoded(item: Any) -> bytes:
     raise TypeError(f"invalid piece of a response body; expected str or bytes; got {type(item).__name__}")
 
 
-def _content_type(mimetype: str, charset: str) -> str:
+def content_type_of(mimetype: str, charset: str) -> str:
     """A media type with the charset that text needs (RFC 6657; JSON has none, RFC 8259 11)."""
+    if mimetype == "application/json":
+        return mimetype
     kind = mimetype.partition(";")[0].strip().lower()
     is_text = kind.startswith("text/") or kind.endswith("+xml") or kind in _TEXT_APPLICATIONS
     return f"{mimetype}; charset={charset}" if is_text and "charset=" not in mimetype.lower() else mimetype

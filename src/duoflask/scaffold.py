@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Generic, SupportsIndex, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from .exceptions import HTTPException, default_exceptions
 from .typing import RouteCallable
@@ -43,13 +43,18 @@ class WatchedList(list[_V]):
         list.__init__(self, items)
         self._changed = changed
 
+    def like(self, items: Iterable[_V]) -> WatchedList[_V]:
+        """Make a list of other items that reports its changes as this one does."""
+        return WatchedList(self._changed, items)
+
 
 class WatchedDict(dict[_K, _V], Generic[_K, _V]):
     """A dict that reports each of its changes, and makes missing values like a `defaultdict`.
 
     Args:
         changed: Called after every change.
-        factory: Makes the value of a missing key from `changed`.
+        factory: Makes the value of a missing key from `changed`. A plain list or dict that is stored instead is copied
+            into such a value, so that its later changes are reported, too.
     """
 
     __slots__ = ("_changed", "_factory")
@@ -68,6 +73,33 @@ class WatchedDict(dict[_K, _V], Generic[_K, _V]):
         dict.__setitem__(self, key, value)  # an empty value changes no plan
         return value
 
+    def like(self, items: Any) -> WatchedDict[_K, _V]:
+        """Make a dict of other items that reports its changes as this one does."""
+        made: WatchedDict[_K, _V] = WatchedDict(self._changed, self._factory)
+        made.update(items)
+        return made
+
+    def __setitem__(self, key: _K, value: Any) -> None:
+        if self._factory is not None and type(value) in (list, dict):
+            plain, value = value, self._factory(self._changed)
+            (value.extend if isinstance(value, list) else value.update)(plain)
+        dict.__setitem__(self, key, value)
+
+    def setdefault(self, key: _K, default: Any = None) -> _V:  # type: ignore[override]
+        """The value of a key, which is set to the default if it is missing."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Set the keys and values of a mapping, or of pairs."""
+        for key, value in dict(*args, **kwargs).items():
+            self[key] = value
+
+    def __ior__(self, other: Any) -> WatchedDict[_K, _V]:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
 
 _watch(
     WatchedList,
@@ -76,7 +108,7 @@ _watch(
 )
 _watch(
     WatchedDict,
-    ["clear", "pop", "popitem", "setdefault", "update", "__setitem__", "__delitem__", "__ior__"],
+    ["clear", "pop", "popitem", "__setitem__", "__delitem__"],
 )
 
 
@@ -127,6 +159,13 @@ class Scaffold:
         self.url_value_preprocessors: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.url_default_functions: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self._inline: set[Any] = set()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = self.__dict__.get(name)
+        if isinstance(known, (WatchedDict, WatchedList)) and type(value) in (list, dict):
+            value = known.like(value)  # a registry that is replaced as a whole
+            self._registry_changed()
+        object.__setattr__(self, name, value)
 
     def _registry_changed(self) -> None:
         """Told by the registries at each change."""
@@ -270,8 +309,8 @@ class Scaffold:
         """Register a handler for a status code or an exception class.
 
         Raises:
-            ValueError: A code that no HTTP exception has, or an instance instead of a class.
-            TypeError: Not an exception class.
+            ValueError: A code that no HTTP exception has, or a class that is no exception.
+            TypeError: Neither a code nor a class.
         """
         exception, code = self._get_exc_class_and_code(code_or_exception)
         self.error_handler_spec[None][code][exception] = f
@@ -287,9 +326,12 @@ class Scaffold:
                 raise ValueError(
                     f"{which!r} is not a recognized HTTP error code; use a subclass of HTTPException with it instead"
                 ) from None
-        if isinstance(kind, Exception):
-            raise TypeError(f"{kind!r} is an instance, not a class; handlers are registered for exception classes or codes")
-        if not (isinstance(kind, type) and issubclass(kind, Exception)):
-            name = getattr(kind, "__name__", repr(kind))
-            raise ValueError(f"{name!r} is not a subclass of Exception; expected an exception class or a status code")
+        if not isinstance(kind, type):
+            raise TypeError(
+                f"{kind!r} is not a class; handlers are registered for exception classes or status codes"
+            )
+        if not issubclass(kind, Exception):
+            raise ValueError(
+                f"{kind.__name__!r} is not a subclass of Exception; expected an exception class or a status code"
+            )
         return kind, kind.code if issubclass(kind, HTTPException) else None

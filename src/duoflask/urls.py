@@ -48,7 +48,7 @@ def make_redirect(location: str, code: int, response_class: type[Response]) -> R
     page = (
         "<!doctype html>\n<html lang=en>\n<title>Redirecting...</title>\n<h1>Redirecting...</h1>\n"
         "<p>You should be redirected automatically to the target URL: "
-        f'<a href="{escape(iri_to_uri(location))}">{shown}</a>. If not, click the link.\n'
+        f'<a href="{shown}">{shown}</a>. If not, click the link.\n'
     )
     response = response_class(page, code, mimetype="text/html")
     response.headers["Location"] = iri_to_uri(location)

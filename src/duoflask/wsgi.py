@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .bridge import WSGIDriver, hand_over, to_loop, to_thread
 from .ctx import AppContext
 from .dispatch import dispatch
-from .response import Response, encoded
+from .response import LENGTHS, Response, encoded
 from .streamed import StreamedBody
 from .typing import StartResponse, WSGIEnvironment
 
@@ -26,22 +26,23 @@ CHUNK_BYTES: Final = 65536
 
 
 def serve_wsgi(app: DuoFlask, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Serve one request in the calling thread."""
-    ctx = AppContext(app)
-    ctx.gateway = _GATEWAY
-    ctx.source = environ
-    ctx.method = environ["REQUEST_METHOD"]
+    """Serve one request in the calling thread (PEP 3333); replace it to wrap the app in WSGI middleware."""
+    method: str = environ["REQUEST_METHOD"]
+    ctx = AppContext(app, environ, _GATEWAY, method)
     length = environ.get("CONTENT_LENGTH")
     if length:
         ctx.declare_length(length)
     elif "HTTP_TRANSFER_ENCODING" in environ:
         ctx.has_body = True
+    path: str | None = environ.get("PATH_INFO") or "/"
+    if not path.isascii():  # type: ignore[union-attr]
+        path = _decoded(path)  # type: ignore[arg-type]
     ctx.context = context = copy_context()
-    coroutine = dispatch(ctx, ctx.method, _path(environ))
+    coroutine = dispatch(ctx, method, path)
     try:
         wanted = context.run(coroutine.send, None)
     except StopIteration as stop:
-        response: Response = stop.value
+        response: Any = stop.value
     else:
         driver = WSGIDriver(ctx, coroutine)
         response = driver.go_on(wanted)
@@ -49,15 +50,16 @@ def serve_wsgi(app: DuoFlask, environ: WSGIEnvironment, start_response: StartRes
             start_response(response._status, response.wsgi_headers())
             kind = _AsyncBody if response.is_async else _SyncBody
             return kind(ctx, response, driver)
+    del ctx.context  # it holds the variable that holds the context object: a cycle
+    if type(response) is bytes:
+        start_response("200 OK", [app._text_type[0], LENGTHS[len(response)]])
+        return [] if method == "HEAD" else [response]
     start_response(response._status, response.wsgi_headers())
-    return [response._body] if response.has_body(ctx.method) else []  # type: ignore[list-item]
+    return [response._body] if response.has_body(method) else []  # type: ignore[list-item]
 
 
-def _path(environ: WSGIEnvironment) -> str | None:
-    """The path below the application as text; None if its bytes are no UTF-8."""
-    path: str = environ.get("PATH_INFO") or "/"
-    if path.isascii():
-        return path
+def _decoded(path: str) -> str | None:
+    """A path as text, whose bytes the server has decoded as latin-1; None if they are no UTF-8."""
     try:
         return path.encode("latin-1").decode()
     except UnicodeError:
@@ -94,6 +96,8 @@ class _SyncBody(_Body):
     def _guarded(self) -> Iterator[bytes]:
         try:
             yield from self._response.iter_encoded()
+        except GeneratorExit:
+            raise  # the server has given the body up; close() tells the dispatcher
         except BaseException as exc:
             self._ctx.stream_error = exc
             raise

@@ -166,9 +166,7 @@ def answer_in_thread(coroutine: Work, wanted: Any) -> tuple[Advance, Any]:
 
 @types.coroutine
 def drive(
-    traveller: Traveller,
-    coroutine: Work,
-    thread_leg: ThreadLeg,
+    traveller: Traveller, coroutine: Work, thread_leg: ThreadLeg, wanted: Any = LOOP
 ) -> Generator[Any, Any, Any]:
     """Drive a request's coroutine in a task of an event loop; whatever it suspends on passes through to that task.
 
@@ -177,6 +175,7 @@ def drive(
         coroutine: The dispatcher's coroutine.
         thread_leg: Has its next leg run in a thread, and answers with how that ended and the cancellation that arrived
             meanwhile. What it raises itself (withdrawn before it began) goes to the coroutine.
+        wanted: What the coroutine has suspended on, if somebody has started it.
     """
     run = traveller.context.run
     advance: Advance = coroutine.send
@@ -184,25 +183,20 @@ def drive(
     told = False
     traveller.on_loop = True
     while True:
-        try:
-            wanted = run(advance, argument)
-        except StopIteration as stop:
-            return stop.value
-        advance, argument = coroutine.send, None
         if wanted is THREAD:
             try:
                 leg, cancellation = yield from thread_leg(traveller, coroutine)
             except BaseException as exc:  # noqa: BLE001 - the coroutine's, as every other that is thrown in here
                 advance, argument = coroutine.throw, exc
-                continue
-            traveller.on_loop = True
-            if leg.wanted is None:
-                error = leg.error or cancellation
-                if error is not None:
-                    raise error
-                return leg.value
-            if cancellation is not None:
-                advance, argument = coroutine.throw, cancellation
+            else:
+                traveller.on_loop = True
+                if leg.wanted is None:
+                    error = leg.error or cancellation
+                    if error is not None:
+                        raise error
+                    return leg.value
+                if cancellation is not None:
+                    advance, argument = coroutine.throw, cancellation
         elif wanted is not LOOP:
             if not told:
                 told = traveller.suspended()
@@ -210,6 +204,11 @@ def drive(
                 argument = yield wanted
             except BaseException as exc:  # noqa: BLE001
                 advance, argument = coroutine.throw, exc
+        try:
+            wanted = run(advance, argument)
+        except StopIteration as stop:
+            return stop.value
+        advance, argument = coroutine.send, None
 
 
 def nobody_waits_here(coroutine: Work, wanted: object) -> RuntimeError:

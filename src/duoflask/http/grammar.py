@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "LOWER_NAMES",
     "REASON_RE",
     "TOKEN_RE",
     "VALUE_RE",
@@ -15,6 +16,7 @@ __all__ = [
     "check_field_value",
     "check_reason",
     "is_token",
+    "lower_field_name",
 ]
 
 # RFC 9110 5.6.2
@@ -35,17 +37,10 @@ VALUE_RE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # Empty is valid as well: the status line then ends in a space.
 REASON_RE = VALUE_RE
 
-# PERF: a set look-up is 25 ns, the pattern 150. Fixed, because a cache would be keyed by user input.
-_KNOWN_NAMES = """
-    Accept-Ranges Access-Control-Allow-Credentials Access-Control-Allow-Headers Access-Control-Allow-Methods
-    Access-Control-Allow-Origin Access-Control-Expose-Headers Access-Control-Max-Age Age Allow Cache-Control
-    Connection Content-Disposition Content-Encoding Content-Language Content-Length Content-Location
-    Content-Range Content-Security-Policy Content-Type Cookie Cross-Origin-Embedder-Policy
-    Cross-Origin-Opener-Policy Date ETag Expires Host Last-Modified Link Location Referrer-Policy Retry-After
-    Server Set-Cookie Strict-Transport-Security Transfer-Encoding Vary Via WWW-Authenticate
-    X-Content-Type-Options X-Frame-Options X-Request-ID
-"""
-_KNOWN = frozenset(_KNOWN_NAMES.split()) | frozenset(_KNOWN_NAMES.lower().split())
+# PERF: finding a name that was valid before costs 35 ns, the pattern 150 and lower() 60. Names come from the application's code,
+# mostly; where they come from a peer, the bound keeps them from filling the memory.
+LOWER_NAMES: dict[str, str] = {}
+_MAX_LOWER_NAMES = 1024
 
 
 def is_token(text: str) -> bool:
@@ -60,13 +55,24 @@ def check_field_name(name: str) -> str:
         ValueError: It is not a token (RFC 9110 5.1).
         TypeError: It is not a str.
     """
-    if name in _KNOWN:
-        return name
+    if name not in LOWER_NAMES:
+        lower_field_name(name)
+    return name
+
+
+def lower_field_name(name: str) -> str:
+    """Return a valid field name in lower case; raises as `check_field_name`."""
+    lower = LOWER_NAMES.get(name)
+    if lower is not None:
+        return lower
     if not isinstance(name, str):
         raise TypeError(f"invalid header name; expected a str; got {name!r}")
     if TOKEN_RE.fullmatch(name) is None:
         raise ValueError(f"invalid header name; expected letters, digits and !#$%&'*+-.^_`|~; got {name!r}")
-    return name
+    lower = name.lower()
+    if len(LOWER_NAMES) < _MAX_LOWER_NAMES and len(name) <= 64:
+        LOWER_NAMES[str(name)] = lower
+    return lower
 
 
 def check_field_value(value: object) -> str:

@@ -48,6 +48,9 @@ class Map(Finder):
     default_converters: ClassVar[Mapping[str, type[BaseConverter]]] = DEFAULT_CONVERTERS
     lock_class: ClassVar[Any] = Lock
 
+    # Called after every change of the rules; the app drops what it has worked out from them.
+    on_change: Callable[[], None] | None = None
+
     def __init__(
         self,
         rules: Iterable[RuleFactory] | None = None,
@@ -83,6 +86,8 @@ class Map(Finder):
             # `find` and `build` look here first, without asking whether the rules have changed.
             self.use_matcher(None)
             self.builders: dict[Any, RuleBuilder] = {}
+        if self.on_change is not None:
+            self.on_change()
 
     @property
     def merge_slashes(self) -> bool:
