@@ -25,6 +25,8 @@ def response_of(app: DuoFlask, rv: Any) -> Response:
     Raises:
         TypeError: The answer has none of the forms that a view may return.
     """
+    if type(rv) is dict or type(rv) is list:
+        return app.json.response(rv)
     status: Any = None
     headers: Any = None
     if isinstance(rv, tuple):

@@ -59,11 +59,10 @@ async def serve_asgi(app: DuoFlask, scope: Scope, receive: Receive, send: Send) 
     ctx.context = context = copy_context()
     ctx.on_loop = True
     coroutine = dispatch(ctx, method, path or "/" if path is not None else None)
+    response: Any
     # PERF: CPython 3.11 asks the system for the process's id before it names the loop (140 ns).
     if "trio" in modules and asyncio._get_running_loop() is None:
-        response: Any = await _drive_on_trio(ctx, coroutine)
-        if ctx.sent or response is None:
-            return None
+        response = await _drive_on_trio(ctx, coroutine)
     else:
         # PERF: a request that suspends on nothing, which is most, does without the driver's generator (150 ns).
         try:
@@ -72,16 +71,18 @@ async def serve_asgi(app: DuoFlask, scope: Scope, receive: Receive, send: Send) 
             response = stop.value
         else:
             response = await _drive_on_asyncio(ctx, coroutine, wanted)
-            if ctx.sent or response is None:
-                return None
     del ctx.context  # it holds the variable that holds the context object: a cycle
     if type(response) is bytes:
         body, status, headers = response, 200, [app._text_type[1], RAW_LENGTHS[len(response)]]
         if method == "HEAD":
             body = b""
+    elif ctx.sent or response is None:
+        if ctx.watch is not None:
+            ctx.watch.stop()
+        return None
     else:
         status, headers = response._status_code, response.raw_headers()
-        body = response._body if response.has_body(method) else b""
+        body = response._body if status == 200 and method != "HEAD" or response.has_body(method) else b""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
     return None

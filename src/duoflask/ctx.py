@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from .bridge import starts_on_loop
 from .http.body import parse_content_length
 from .http.errors import BadRequest, HTTPException, RequestEntityTooLarge
+from .streamed import StreamedBody
 
 if TYPE_CHECKING:
     from .app import DuoFlask
@@ -229,6 +230,13 @@ class AppContext:
         request.routing_exception = self.routing_exception
         request._limits = self.app._limits_of(self.rule)
         request._body = self.body
+        if self.body is None and not self.has_body and self.rule is not None and self.rule.stream_body:
+            request._body = StreamedBody.empty()
+
+    def leaves_thread(self) -> None:
+        """Told by the WSGI driver, in the server's thread, before the request first goes to the portal."""
+        if self.has_body and self.body is None and self.gateway is not None:
+            self.gateway.collect_body(self)
 
     def declare_length(self, value: bytes) -> None:
         """Take note of a Content-Length field of the request; a second one that differs is an error."""
@@ -238,7 +246,7 @@ class AppContext:
         except HTTPException as exc:
             self.length_error = exc
             return
-        if self.declared_length is not None and self.declared_length != length:
+        if self.declared_length is not None:  # even an equal one: servers and proxies differ in which they believe
             self.length_error = BadRequest("several Content-Length fields; expected one")
         self.declared_length = length
 

@@ -117,7 +117,7 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
                             await (to_loop() if on_loop else to_thread())
                         rv = plan.dispatch_request(ctx)
                         kind = type(rv)
-                        if kind is CoroutineType or (kind is not str and hasattr(rv, "__await__")):
+                        if kind is CoroutineType or (kind not in plan.plain_types and hasattr(rv, "__await__")):
                             if not ctx.on_loop:
                                 await to_loop()
                             rv = await rv
@@ -131,6 +131,8 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
                         if untouched and not step:
                             return rv.encode()
                         response = plan.quick_response(rv.encode())
+                    elif type(rv) is plan.response_class:
+                        response = rv
                     else:
                         if ctx.on_loop and blocks(rv):
                             await to_thread()

@@ -76,6 +76,12 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
         except (AttributeError, LookupError, RuntimeError):
             return slow(self, key)
 
+    def of_app(self: Any, key: str, _context: Callable[[], AppContext] = _cv_app.get) -> Any:
+        try:
+            return getattr(_context().app, key)
+        except (AttributeError, LookupError, RuntimeError):
+            return slow(self, key)
+
     def of_any(self: Any, key: str) -> Any:
         try:
             return getattr(current(), key)
@@ -89,7 +95,7 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
             setattr(current(), key, value)
 
     body: dict[str, Any] = {"__slots__": ()}
-    body["__getattribute__"] = {"g": of_g, "request": of_request}.get(attribute, of_any)
+    body["__getattribute__"] = {"app": of_app, "g": of_g, "request": of_request}.get(attribute, of_any)
     if attribute == "g":
         body["__setattr__"] = set_g
     return type(name.title().replace("_", "") + "Proxy", (LocalProxy,), body)(current)

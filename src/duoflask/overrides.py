@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from . import dispatch as steps
-from .bridge import run_nested
+from .bridge import call, run_nested
 from .ctx import AppContext, _cv_app
 from .exceptions import HTTPException
 from .routing import RequestRedirect
@@ -26,19 +26,29 @@ __all__ = ["OverridePoints"]
 _MISSING: Any = object()
 
 
+async def _dispatch_request(ctx: AppContext) -> Any:
+    """Call the view on its side, as the dispatcher does in a place of its own."""
+    return await call(ctx, steps.dispatch_request, ctx.plan.view_on_loop, ctx)
+
+
 class OverridePoints:
-    """The steps of a request as methods of the app."""
+    """The steps of a request as methods of the app.
+
+    A `def` override's `super()` returns what the step answers; an `async def` override awaits it.
+    """
 
     def _run_step(self, step: Callable[..., Any], *args: Any) -> Any:
-        """Run one of the dispatcher's steps to its end for a `def` caller."""
+        """Run one of the dispatcher's steps to its end for a `def` caller; an `async def` one awaits it."""
         app = cast("DuoFlask", self)
         ctx = _cv_app.get(None)
         if ctx is None:
             raise RuntimeError(
-                f"{step.__name__} was called while no context is active; write 'with app.test_request_context():' around it"
+                f"{step.__name__.lstrip('_')} was called while no context is active; write 'with app.test_request_context():' around it"
             )
         if ctx.plan is None:
             ctx.plan = app._plan(None)
+        if ctx.on_loop:
+            return step(ctx, *args)
         return run_nested(ctx, step(ctx, *args), app._workers)
 
     def full_dispatch_request(self) -> Response:
@@ -50,9 +60,8 @@ class OverridePoints:
         return self._run_step(steps.preprocess_request)
 
     def dispatch_request(self) -> Any:
-        """Call the view and return what it returns: for an `async def` view its coroutine, which the caller is to return."""
-        ctx = cast("AppContext", _cv_app.get())
-        return steps.dispatch_request(ctx)
+        """Call the view and return what it returns."""
+        return self._run_step(_dispatch_request)
 
     def handle_user_exception(self, e: Exception) -> Any:
         """Return what the handler of an exception answers; raise the exception if there is none."""
@@ -74,13 +83,13 @@ class OverridePoints:
         """Run the after hooks over a response and save the session."""
         return self._run_step(steps.process_response, response)  # type: ignore[no-any-return]
 
-    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+    def do_teardown_request(self, exc: BaseException | None = None) -> Any:
         """Run the functions of `teardown_request` for the active request."""
-        self._run_step(steps.do_teardown_request, exc)
+        return self._run_step(steps.do_teardown_request, exc)
 
-    def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
+    def do_teardown_appcontext(self, exc: BaseException | None = None) -> Any:
         """Run the functions of `teardown_appcontext` for the active context."""
-        self._run_step(steps.do_teardown_appcontext, exc)
+        return self._run_step(steps.do_teardown_appcontext, exc)
 
     # -- steps that are plain functions: the dispatcher calls these methods themselves
 
@@ -104,7 +113,7 @@ class OverridePoints:
     def make_default_options_response(self) -> Response:
         """Make the answer to OPTIONS: the methods of the request's path in Allow."""
         app = cast("DuoFlask", self)
-        ctx = cast("AppContext", _cv_app.get())
+        ctx = _cv_app.get()
         adapter = ctx.url_adapter
         methods = adapter.allowed_methods() if adapter is not None else []
         response = app.response_class()

@@ -87,8 +87,10 @@ class Plan:
         "full_dispatch_request",
         "has_before",
         "has_teardown",
+        "plain_types",
         "preprocessors",
         "quick_response",
+        "response_class",
         "steps",
         "teardown_app",
         "teardown_request",
@@ -116,7 +118,11 @@ class Plan:
         )
         self.has_before = bool(self.preprocessors or self.before or "preprocess_request" in app._replaced)
         replaced = app._replaced
-        self.quick_response = None if "make_response" in replaced else app._quick_response
+        stock = "make_response" not in replaced
+        self.quick_response = app._quick_response if stock else None
+        self.response_class = app.response_class if stock else None
+        # What a view returns mostly, and never awaits.
+        self.plain_types = frozenset({str, dict, list, bytes, tuple, app.response_class})
         if "full_dispatch_request" not in replaced:
             self.full_dispatch_request = None
         if "dispatch_request" in replaced:

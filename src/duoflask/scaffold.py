@@ -53,8 +53,8 @@ class WatchedDict(dict[_K, _V], Generic[_K, _V]):
 
     Args:
         changed: Called after every change.
-        factory: Makes the value of a missing key from `changed`. A plain list or dict that is stored instead is copied
-            into such a value, so that its later changes are reported, too.
+        factory: Makes the value of a missing key from `changed`. A plain list or dict that is stored instead is
+            copied into such a value, so that its later changes are reported, too.
     """
 
     __slots__ = ("_changed", "_factory")
@@ -85,7 +85,7 @@ class WatchedDict(dict[_K, _V], Generic[_K, _V]):
             (value.extend if isinstance(value, list) else value.update)(plain)
         dict.__setitem__(self, key, value)
 
-    def setdefault(self, key: _K, default: Any = None) -> _V:  # type: ignore[override]
+    def setdefault(self, key: _K, default: Any = None) -> _V:
         """The value of a key, which is set to the default if it is missing."""
         if key not in self:
             self[key] = default
@@ -332,6 +332,6 @@ class Scaffold:
             )
         if not issubclass(kind, Exception):
             raise ValueError(
-                f"{kind.__name__!r} is not a subclass of Exception; expected an exception class or a status code"
+                f"{kind.__name__!r} is not a subclass of Exception; expected an exception class or a code"
             )
         return kind, kind.code if issubclass(kind, HTTPException) else None

@@ -29,6 +29,15 @@ class StreamedBody:
         self._pull_async = pull_async
         self._rest = b""
 
+    @classmethod
+    def empty(cls) -> StreamedBody:
+        """The body of a request that has none."""
+
+        async def nothing() -> bytes:
+            return b""
+
+        return cls(bytes, nothing)
+
     def __iter__(self) -> Iterator[bytes]:
         while chunk := self._take() or self._pull():
             yield chunk

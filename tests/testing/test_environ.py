@@ -50,7 +50,7 @@ CASES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=[str(index) for index in range(len(CASES))])
 def test_environ_is_werkzeugs(case: dict[str, Any]) -> None:
     theirs = readable(werkzeug.test.create_environ(**case))
     for value in case.values():
@@ -99,7 +99,7 @@ APP_CASES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("config", [{}, {"SERVER_NAME": "name:8080"}, {"APPLICATION_ROOT": "/root"}])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("case", APP_CASES, ids=str)
+@pytest.mark.parametrize("case", APP_CASES, ids=[str(index) for index in range(len(APP_CASES))])
 def test_app_environ_is_flasks(case: dict[str, Any], scheme: str, config: dict[str, Any]) -> None:
     app = flask.Flask("app")
     app.config.update(config, PREFERRED_URL_SCHEME=scheme)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -14,22 +15,20 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from .crossing import LOOP, THREAD, Leg, Traveller, Work, drive, nobody_waits_here, to_loop, to_thread
 from .portal import portal
 from .threads import Signal, new_signal
-from .workers import Home, Workers, home_of_context
+from .workers import Home, Workers, home_of_context, occupies_thread
 
 __all__ = ["async_to_sync", "run_nested", "sync_to_async"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-# Set while a function that occupies a thread waits for the coroutine in whose Context this is read.
-_occupies_thread: ContextVar[bool] = ContextVar("duoflask.occupies_thread", default=False)
 # Proves that the running code is inside a given Context: set, then looked up from the outside.
 _probe: ContextVar[object | None] = ContextVar("duoflask.probe", default=None)
 
 
 class _Loop(Protocol):
     def post(self, function: Callable[..., Any], *args: Any) -> None: ...
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Any: ...
+    def spawn(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Any: ...
 
 
 def async_to_sync(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
@@ -52,10 +51,10 @@ def async_to_sync(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
             )
         home: _Loop = home_of_context.get() or portal()
         context = copy_context()
-        context.run(_occupies_thread.set, True)
+        context.run(occupies_thread.set, True)
         signal = new_signal()
         ended = Leg()
-        home.post(context.run, home.spawn, _settle(function, args, kwargs, ended, signal))
+        home.post(home.spawn, _settle(function, args, kwargs, ended, signal), context)
         signal.wait()
         _take_over(context)
         if ended.error is not None:
@@ -107,15 +106,15 @@ def _on_a_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        home = home_of_context.get()
-        return home is not None and home.is_current()
+        trio = sys.modules.get("trio")
+        return trio is not None and trio.lowlevel.in_trio_run()
     return True
 
 
 def _take_over(context: Context) -> None:
     """Set the variables that code in a copied Context has changed."""
     for variable, value in context.items():
-        if variable is not _occupies_thread and variable is not _probe and variable.get(_probe) is not value:
+        if variable is not occupies_thread and variable is not _probe and variable.get(_probe) is not value:
             variable.set(value)
 
 
@@ -186,4 +185,4 @@ class _waited:  # noqa: N801 - an awaitable, used as a function
         self._function = function
 
     def __await__(self) -> Any:
-        return self._workers.wait_for(self._function, Home(), nested=_occupies_thread.get())
+        return self._workers.wait_for(self._function, Home(), nested=occupies_thread.get())

@@ -70,6 +70,9 @@ class Traveller(Protocol):
     def suspended(self) -> bool:
         """Told on the loop when the coroutine waits for something foreign, until it answers True."""
 
+    def leaves_thread(self) -> None:
+        """Told in the server's thread before the coroutine first goes to the portal."""
+
 
 Work: TypeAlias = Coroutine[Any, Any, Any]
 Advance: TypeAlias = Callable[[Any], Any]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
 from typing import Any
 
 from .crossing import LOOP, HandOver, Leg, Traveller, Work, answer_in_thread, drive, run_leg
@@ -45,9 +46,11 @@ class Portal:
         """Have the loop call a function soon."""
         self.loop.call_soon_threadsafe(function, *args)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, None], context: Context | None = None
+    ) -> asyncio.Task[None]:
         """Start a task for a coroutine that never raises; to be called on the loop, through `post`."""
-        task = self.loop.create_task(coroutine)
+        task = self.loop.create_task(coroutine, context=context)
         self._tasks.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
         return task
@@ -214,6 +217,7 @@ class WSGIDriver:
                     trip.hand_back(leg)
                 return _result(leg)
             if trip is None:
+                self._traveller.leaves_thread()
                 trip = self._trip = _Trip(self._traveller, self._coroutine)
                 trip.begin()
             else:

@@ -12,7 +12,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Generator
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar
 from queue import Empty
 from typing import Any, Final, TypeAlias
 
@@ -21,7 +21,7 @@ import anyio
 from .crossing import Leg, Traveller, Work, run_leg
 from .threads import new_lock, new_queue, start_thread
 
-__all__ = ["DEFAULT_WORKER_THREADS", "Home", "Workers", "home_of_context"]
+__all__ = ["DEFAULT_WORKER_THREADS", "Home", "Workers", "home_of_context", "occupies_thread"]
 
 # anyio's and Starlette's default number of threads; Flask's users size theirs with the server (gunicorn --threads).
 DEFAULT_WORKER_THREADS: Final = 40
@@ -71,14 +71,14 @@ class Home:
             except RuntimeError:
                 return False
 
-    def spawn(self, coroutine: Any) -> None:
-        """Start a task for a coroutine that never raises; to be called on the loop, through `post`."""
+    def spawn(self, coroutine: Any, context: Context) -> None:
+        """Start a task inside `context` for a coroutine that never raises; to be called on the loop, through `post`."""
         if self._loop is not None:
-            task = self._loop.create_task(coroutine)
+            task = self._loop.create_task(coroutine, context=context)
             _running.add(task)
             task.add_done_callback(_running.discard)
         else:
-            sys.modules["trio"].lowlevel.spawn_system_task(_awaited, coroutine, context=copy_context())
+            sys.modules["trio"].lowlevel.spawn_system_task(_awaited, coroutine, context=context)
 
     def waiter(self) -> tuple[Callable[[], None], Callable[[], Wait]]:
         """A pair: what another thread calls once, and what the task on the loop waits for."""
@@ -103,6 +103,9 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 # The loop that code of this request (or of a task or thread with a copy of its Context) belongs to; unset means the portal's.
 home_of_context: ContextVar[Home | None] = ContextVar("duoflask.home", default=None)
+
+# Set while a function that occupies a thread waits for the coroutine in whose Context this is read.
+occupies_thread: ContextVar[bool] = ContextVar("duoflask.occupies_thread", default=False)
 
 
 class _Job:
@@ -143,8 +146,8 @@ class Workers:
 
     def _reset(self) -> None:
         self._queue = new_queue()
-        self._lock = new_lock()  # guards `threads`
-        self._idle: list[None] = []  # an item for each waiting thread that no job is meant for; pop is atomic
+        self._lock = new_lock()  # guards the two numbers
+        self._spare = 0  # threads that wait for work, less the jobs that wait for a thread
         self.threads = 0
 
     @property
@@ -153,52 +156,59 @@ class Workers:
         return int(self._queue.qsize())
 
     def submit(self, job: _Job, *, nested: bool = False) -> None:
-        """Queue a job; start a thread for it if none is idle and the limit allows one more."""
-        try:
-            self._idle.pop()
-        except IndexError:
-            self._start_thread(nested)
-        self._queue.put(job)
+        """Queue a job for the threads there are, or start one for it if none is spare and the limit allows one more.
 
-    def _start_thread(self, nested: bool) -> None:
+        Raises:
+            RuntimeError: No thread can be started, and there is none.
+        """
         with self._lock:
-            if self.threads >= self.limit and not nested:
-                return
-            self.threads += 1
+            start = self._spare < 1 and (nested or self.threads < self.limit)
+            if start:
+                self.threads += 1
+            else:
+                self._spare -= 1
+        if not start:
+            self._queue.put(job)
+            return
         try:
-            start_thread(self._work, "duoflask-worker")
+            # It begins with this very job: from the queue it would take the oldest, which may wait for this one.
+            start_thread(functools.partial(self._work, [job]), "duoflask-worker")
         except RuntimeError:
-            if not self._leave(always=True):  # nobody would ever take the job
-                raise
+            with self._lock:
+                self.threads -= 1
+                if not self.threads:  # nobody would ever take the job
+                    raise
+                self._spare -= 1
+            self._queue.put(job)
 
-    def _leave(self, *, always: bool = False) -> int:
-        """Take the calling thread off the count, if it may go; return how many are left, or -1."""
-        with self._lock:
-            if not always and self.threads <= self.limit:
-                return -1
-            self.threads -= 1
-            return self.threads
-
-    def _work(self) -> None:
-        queue = self._queue
+    def _work(self, first: list[_Job]) -> None:
+        queue, job = self._queue, first.pop()  # out of the list, which lives as long as the thread
         while True:
-            try:
-                job = queue.get(timeout=IDLE_SECONDS)
-            except Empty:
-                try:
-                    self._idle.pop()
-                except IndexError:
-                    continue  # a job was queued for this thread just now
-                self._leave(always=True)
-                return
-            if job.claim():
+            claimed = job.claim()
+            if claimed:
                 job.result = job.function()
                 job.done = True
+            with self._lock:
+                leaves = self.threads > self.limit
+                if leaves:
+                    self.threads -= 1
+                else:
+                    self._spare += 1  # before anybody learns of the result, and asks for the next
+            if claimed:
                 job.notify()
-            del job  # what it holds must not live until the next one comes
-            if self.threads > self.limit and self._leave() >= 0:
+            if leaves:
                 return
-            self._idle.append(None)
+            del job  # what it holds must not live until the next one comes
+            while True:
+                try:
+                    job = queue.get(timeout=IDLE_SECONDS)
+                    break
+                except Empty:
+                    with self._lock:
+                        if self._spare > 0:  # else a job was queued for this thread just now
+                            self._spare -= 1
+                            self.threads -= 1
+                            return
 
     def wait_for(self, function: Callable[[], Any], home: Home, *, nested: bool = False) -> Generator[Any, Any, Any]:
         """Run a function that never raises in a worker thread, and wait for it on the loop.
@@ -233,7 +243,6 @@ class Workers:
                     continue
         return job.result, cancellation
 
-
     def leg(
         self, traveller: Traveller, coroutine: Work
     ) -> Generator[Any, Any, tuple[Leg, BaseException | None]]:
@@ -243,7 +252,8 @@ class Workers:
         if home is None:
             home = Home()
             context.run(home_of_context.set, home)
-        return self.wait_for(functools.partial(run_leg, traveller, coroutine, coroutine.send, None), home)
+        function = functools.partial(run_leg, traveller, coroutine, coroutine.send, None)
+        return self.wait_for(function, home, nested=context.get(occupies_thread, False))
 
 
 _pools: weakref.WeakSet[Workers] = weakref.WeakSet()

@@ -32,7 +32,12 @@ class JSONProvider:
     """
 
     def __init__(self, app: Any) -> None:
-        self._app: Any = weakref.proxy(app)
+        self._app_ref: Callable[[], Any] = weakref.ref(app)
+
+    @property
+    def _app(self) -> Any:
+        """The app, which is referenced weakly because it holds the provider."""
+        return self._app_ref()
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Serialize `obj` to text."""
@@ -145,7 +150,7 @@ class DefaultJSONProvider(JSONProvider):
             TypeError: Both positional and keyword arguments.
         """
         obj = args[0] if len(args) == 1 and not kwargs else self._prepare_response_obj(args, kwargs)
-        app = self._app
+        app = self._app_ref()
         compact = self.compact
         if compact is False or (compact is None and app.debug):
             text = self.dumps(obj, indent=2)

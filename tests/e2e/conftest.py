@@ -1,0 +1,192 @@
+"""Start a real server on 127.0.0.1 with examples/hello, and stop it with everything that it has started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+
+import pytest
+
+import duoflask
+
+HELLO = Path(__file__).parents[2] / "examples" / "hello"
+START_SECONDS = 20
+STOP_SECONDS = 15
+
+PYTHON = sys.executable
+# -P keeps the current directory out of sys.path, as for the installed script.
+DUOFLASK = (PYTHON, "-P", "-c", "from duoflask.cli import main; main()", "--app", "hello", "run")
+WSGIREF = """
+import sys
+from wsgiref.simple_server import make_server
+from wsgiref.validate import validator
+from hello import app
+make_server("127.0.0.1", int(sys.argv[1]), validator(app)).serve_forever()
+"""
+
+
+@dataclass(frozen=True)
+class ServerKind:
+    """A server's command line, `{port}` standing for the port; what it cannot do is named in `lacks`."""
+
+    name: str
+    command: tuple[str, ...]
+    lacks: frozenset[str] = frozenset()
+
+
+def _kind(name: str, *command: str, lacks: tuple[str, ...] = ()) -> ServerKind:
+    return ServerKind(name, command, frozenset(lacks))
+
+
+_GUNICORN = (PYTHON, "-m", "gunicorn", "-b", "127.0.0.1:{port}", "--graceful-timeout", "10")
+_UVICORN = (PYTHON, "-m", "uvicorn", "--host", "127.0.0.1", "--port", "{port}")
+_HYPERCORN = (PYTHON, "-m", "hypercorn", "-b", "127.0.0.1:{port}")
+_GRANIAN = (PYTHON, "-m", "granian", "--host", "127.0.0.1", "--port", "{port}")
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        _kind("python-hello", PYTHON, "hello.py"),
+        _kind("duoflask-run", *DUOFLASK, "--port", "{port}"),
+        _kind("duoflask-run-wsgi", *DUOFLASK, "--port", "{port}", "--interface", "wsgi"),
+        _kind("gunicorn-sync", *_GUNICORN, "hello:app", lacks=("concurrency",)),
+        _kind("gunicorn-gthread", *_GUNICORN, "-k", "gthread", "--threads", "8", "hello:app"),
+        _kind("gunicorn-gevent", *_GUNICORN, "-k", "gevent", "hello:app"),
+        _kind(
+            "gunicorn-preload",
+            *(*_GUNICORN, "--preload", "-w", "2", "hello:app"),
+            lacks=("concurrency", "one process"),
+        ),
+        _kind("gunicorn-asgi", *_GUNICORN, "-k", "asgi", "hello:app"),
+        _kind("waitress", PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}", "hello:app"),
+        _kind("uvicorn", *_UVICORN, "hello:app"),
+        _kind("uvicorn-uvloop", *_UVICORN, "--loop", "uvloop", "--http", "httptools", "hello:app"),
+        _kind("hypercorn", *_HYPERCORN, "asgi:hello:app"),
+        _kind("hypercorn-trio", *_HYPERCORN, "-k", "trio", "asgi:hello:app"),
+        _kind("granian-asgi", *_GRANIAN, "--interface", "asgi", "hello:app"),
+        _kind("granian-wsgi", *_GRANIAN, "--interface", "wsgi", "hello:app"),
+        _kind("wsgiref", PYTHON, "-c", WSGIREF, "{port}", lacks=("chunked requests", "concurrency")),
+    )
+}
+
+
+class Server:
+    """One running server process group."""
+
+    def __init__(self, kind: ServerKind, log_path: Path) -> None:
+        self.kind = kind
+        self.port = _free_port()
+        self.log_path = log_path
+        command = [part.replace("{port}", str(self.port)) for part in kind.command]
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))
+        }
+        # The package may be installed, or be taken from src/; the example comes from the current directory.
+        environment["PYTHONPATH"] = str(Path(duoflask.__file__).parents[1])
+        environment["PYTHONUNBUFFERED"] = "1"
+        environment["PORT"] = str(self.port)
+        with log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=HELLO,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def wait_until_listening(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.kind.name} ended with {self.process.returncode}:\n{self.log()}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        raise RuntimeError(f"{self.kind.name} did not listen within {START_SECONDS} s:\n{self.log()}")
+
+    def connect(self, timeout: float = 10) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def get(
+        self, target: str, headers: dict[str, str] | None = None, timeout: float = 10
+    ) -> tuple[HTTPResponse, bytes]:
+        connection = self.connect(timeout)
+        try:
+            connection.request("GET", target, headers=headers or {})
+            response = connection.getresponse()
+            return response, response.read()
+        finally:
+            connection.close()
+
+    def terminate(self) -> int:
+        """Send SIGTERM to the server as a supervisor does, and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(STOP_SECONDS)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _running(kind: ServerKind, log_path: Path) -> Iterator[Server]:
+    server = Server(kind, log_path)
+    try:
+        server.wait_until_listening()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, id=name, marks=pytest.mark.xdist_group(name)) for name, kind in KINDS.items()],
+)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests of the module that name it, each kind in turn."""
+    kind: ServerKind = request.param
+    yield from _running(kind, tmp_path_factory.mktemp(kind.name) / "server.log")
+
+
+@pytest.fixture
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """A server for one test, of the kind that the test's indirect parameter names."""
+    yield from _running(KINDS[request.param], tmp_path / "server.log")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for value in item.funcargs.values():
+            if isinstance(value, Server):
+                report.sections.append((f"log of {value.kind.name}", value.log()[-8000:]))
+    return report

@@ -1,0 +1,208 @@
+"""The floors of the house, held against the code: design.md, "The house"."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import duoflask
+
+ROOT = Path(duoflask.__file__).parent
+
+# A module imports lower floors, or its own floor's earlier entries. A package is one entry.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("typing",),
+    ("http",),
+    ("bridge", "request", "streamed", "response", "exceptions", "routing"),
+    ("local", "ctx", "globals"),
+    ("config", "signals", "json", "logging", "sessions", "urls", "helpers", "command_groups"),
+    ("scaffold",),
+    (
+        "plans",
+        "linking",
+        "answers",
+        "dispatch",
+        "lifecycle",
+        "overrides",
+        "wsgi",
+        "asgi",
+        "server",
+        "testing",
+    ),
+    ("app",),
+    ("app_loading", "cli"),
+)
+PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
+
+# May name the types of upper floors.
+NAMES_UPPER_TYPES = {"typing", "ctx", "globals"}
+# They should not, but name the app's type; to be replaced by a Protocol in `typing`.
+NAMES_THE_APP = {"answers", "asgi", "lifecycle", "linking", "overrides", "plans", "sessions", "wsgi"}
+
+MAX_MODULE = 400
+MAX_FUNCTION = 50
+# Longer than they should be, with how long they may be.
+LONG_MODULES = {"app": 660, "ctx": 490, "dispatch": 500, "http.headers": 410, "response": 670}
+LONG_FUNCTIONS = {"http.cookies.dump_cookie": 70}
+
+
+class Import(NamedTuple):
+    line: int
+    module: str
+    """Dotted, without the package's name: `http.headers`."""
+    for_types: bool
+    in_function: bool
+
+
+def _modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name:
+            found[name] = path
+    return found
+
+
+MODULES = _modules()
+
+
+def _tree(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text())
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _own_imports(name: str) -> list[Import]:
+    """What a module imports of its own package."""
+    package = name.split(".") if MODULES[name].name == "__init__.py" else name.split(".")[:-1]
+    found = []
+
+    def visit(node: ast.AST, for_types: bool, in_function: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                targets = [item.name for item in child.names if item.name.split(".")[0] == "duoflask"]
+                assert not targets, f"{name}:{child.lineno} imports {targets} absolutely"
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level or (child.module or "").split(".")[0] != "duoflask", (
+                    f"{name}:{child.lineno}"
+                )
+                if child.level:
+                    stem = [*package[: len(package) - child.level + 1], *filter(None, [child.module])]
+                    for item in child.names:
+                        full = ".".join([*stem, item.name])
+                        target = full if full in MODULES else ".".join(stem)
+                        found.append(Import(child.lineno, target, for_types, in_function))
+            inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            visit(child, for_types or _is_type_checking(child), in_function or inside)
+
+    visit(_tree(name), False, False)
+    return found
+
+
+def _entry(name: str) -> str:
+    return name.split(".")[0]
+
+
+def test_every_module_has_its_place() -> None:
+    assert {_entry(name) for name in MODULES} == set(PLACE)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_imports_lower_floors_only(name: str) -> None:
+    entry = _entry(name)
+    for imported in _own_imports(name):
+        target = _entry(imported.module)
+        if target == entry or PLACE[target] < PLACE[entry]:
+            continue
+        assert imported.for_types, f"{name}:{imported.line} imports {imported.module}, which stands above it"
+        allowed = entry in NAMES_UPPER_TYPES or (target == "app" and entry in NAMES_THE_APP)
+        assert allowed, f"{name}:{imported.line} names types of {imported.module}, which stands above it"
+
+
+def test_nobody_is_excused_without_need() -> None:
+    names = {
+        _entry(name)
+        for name in MODULES
+        for imported in _own_imports(name)
+        if imported.for_types and _entry(imported.module) == "app"
+    }
+    assert names - NAMES_UPPER_TYPES == NAMES_THE_APP
+
+
+@pytest.mark.parametrize("package", sorted({_entry(name) for name in MODULES if "." in name}))
+def test_package_has_no_cycle(package: str) -> None:
+    graph: dict[str, set[str]] = {}
+    for name in MODULES:
+        if _entry(name) == package:
+            own = (item for item in _own_imports(name) if _entry(item.module) == package)
+            graph[name] = {item.module for item in own if not item.for_types}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as exc:
+        pytest.fail(" -> ".join(exc.args[1]))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_import_of_the_package_stands_in_a_function(name: str) -> None:
+    assert [item for item in _own_imports(name) if item.in_function] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_stand_before_the_code(name: str) -> None:
+    seen_code = False
+    for node in _tree(name).body[1:]:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            assert not seen_code, f"{name}:{node.lineno} imports behind code"
+        else:
+            seen_code = seen_code or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_says_what_it_owns_and_what_it_exports(name: str) -> None:
+    tree = _tree(name)
+    assert ast.get_docstring(tree)
+    targets: list[ast.expr] = []
+    for node in tree.body:
+        targets += getattr(node, "targets", [getattr(node, "target", None)])
+    assigned = {target.id for target in targets if isinstance(target, ast.Name)}
+    assert "__all__" in assigned
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_is_short_enough_to_read_once(name: str) -> None:
+    lines = MODULES[name].read_text().count("\n")
+    assert lines <= LONG_MODULES.get(name, MAX_MODULE)
+    if name in LONG_MODULES:
+        assert lines > MAX_MODULE, f"{name} needs no exception any more"
+
+
+def _functions(name: str) -> Iterator[tuple[str, int]]:
+    """Each function's name and its lines without docstring; one with a `PERF:` comment is left out."""
+    text = MODULES[name].read_text().splitlines()
+    for node in ast.walk(_tree(name)):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        end = node.end_lineno or node.lineno
+        lines = end - node.lineno + 1
+        first = node.body[0]
+        if ast.get_docstring(node) is not None:
+            lines -= (first.end_lineno or first.lineno) - first.lineno + 1
+        if not any("PERF:" in line for line in text[node.lineno - 1 : end]):
+            yield f"{name}.{node.name}", lines
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_functions_are_short(name: str) -> None:
+    assert [
+        (function, lines)
+        for function, lines in _functions(name)
+        if lines > LONG_FUNCTIONS.get(function, MAX_FUNCTION)
+    ] == []
