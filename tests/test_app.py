@@ -266,7 +266,7 @@ def test_app_ctx_globals_class_and_json_provider_are_used(client: Any) -> None:
     class Own(DefaultJSONProvider):
         compact = True
 
-    class Globals(duoflask.ctx._AppCtxGlobals):
+    class Globals(duoflask.Flask.app_ctx_globals_class):  # type: ignore[misc]
         kind = "own"
 
     class App(duoflask.Flask):

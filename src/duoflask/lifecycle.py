@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import signal
+import sys
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
@@ -150,7 +153,28 @@ class Lifecycle:
                 self._app.logger.exception("a start-up function failed; every request is answered with 503")
             raise ServiceUnavailable() from exc
         if key is _PORTAL:
-            atexit.register(self.stop_portal)
+            self._stop_at_exit()
+
+    def _stop_at_exit(self) -> None:
+        """Have the shutdown functions run when the process ends, however its server ends it."""
+        atexit.register(self.stop_portal)
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:  # a child of multiprocessing ends without atexit
+            util.Finalize(self, self.stop_portal, exitpriority=1)
+
+    def stop_on_sigterm(self) -> None:
+        """Run the shutdown functions on SIGTERM where it would simply kill the process; a server's own handler replaces this."""
+        if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGTERM"):
+            return
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._terminate)
+
+    def _terminate(self, number: int, _frame: Any) -> None:
+        try:
+            self.stop_portal()
+        finally:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def _once(self, key: Any) -> _Once:
         for old in [loop for loop in self._serving if loop is not _PORTAL and _has_ended(loop)]:

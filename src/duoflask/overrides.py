@@ -11,10 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from . import dispatch as steps
+from .answers import response_of
 from .bridge import call, run_nested
 from .ctx import AppContext, _cv_app
 from .exceptions import HTTPException
-from .routing import RequestRedirect
+from .linking import inject_defaults, make_adapter
+from .routing import BuildError, MapAdapter, RequestRedirect
+from .urls import make_redirect
 
 if TYPE_CHECKING:
     from .app import DuoFlask
@@ -146,3 +149,47 @@ class OverridePoints:
         if ctx is not None and ctx.has_request:
             where = f"on {steps.shown(ctx)}"
         app.logger.error("Exception %s", where, exc_info=exc_info)
+
+    # -- answers and URLs
+
+    def make_response(self, rv: Any) -> Response:
+        """Make the response of what a view returned: str, bytes, dict, list, tuple, response, iterator or WSGI application.
+
+        Raises:
+            TypeError: None, or something else that no view may return.
+        """
+        quick = cast("DuoFlask", self)._quick_response
+        if quick is not None:
+            if type(rv) is str:
+                return quick(rv.encode())
+            if type(rv) is bytes:
+                return quick(rv)
+        return response_of(cast("DuoFlask", self), rv)
+
+    def redirect(self, location: str, code: int = 302) -> Response:
+        """Make a redirect response."""
+        return make_redirect(location, code, cast("DuoFlask", self).response_class)
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Make what matches and builds URLs: for a request, or for SERVER_NAME outside one; None without either."""
+        return make_adapter(cast("DuoFlask", self), request)
+
+    def inject_url_defaults(self, endpoint: str, values: dict[str, Any]) -> None:
+        """Let the `url_defaults` functions add to the values of a URL, in place."""
+        inject_defaults(cast("DuoFlask", self), endpoint, values)
+
+    def handle_url_build_error(self, error: BuildError, endpoint: str, values: dict[str, Any]) -> str:
+        """Ask the `url_build_error_handlers` for a URL that could not be built.
+
+        Raises:
+            BuildError: None of them has one.
+        """
+        for handler in cast("DuoFlask", self).url_build_error_handlers:
+            try:
+                url = handler(error, endpoint, values)
+            except BuildError as exc:
+                error = exc
+            else:
+                if url is not None:
+                    return url
+        raise error

@@ -235,7 +235,7 @@ def test_blocking_function_outside_a_request(app):
 
 
 def test_there_and_back_with_one_thread(loop_client, app):
-    """A `def` view waits for a coroutine that needs a thread for a `def` function that needs the loop, three times over."""
+    """A `def` view waits for a coroutine, which needs a thread for a `def` function, which needs the loop, ..."""
 
     def deeper(depth: int) -> str:
         if not depth:

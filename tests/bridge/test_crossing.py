@@ -27,6 +27,8 @@ class Traveller:
         self.context = copy_context()
         self.told = 0
 
+    def leaves_thread(self) -> None: ...
+
     def suspended(self) -> bool:
         self.told += 1
         return True
@@ -244,9 +246,7 @@ def test_wait_in_a_thread_names_the_culprit():
     async def steps() -> None:
         await outer()
 
-    with pytest.raises(
-        RuntimeError, match=r"outer\(\) -> innermost\(\).*'a future'.*make the function 'async def'"
-    ):
+    with pytest.raises(RuntimeError, match=r"outer\(\) -> innermost\(\).*'a future'.*make the function 'async def'"):
         on_wsgi(steps())
 
 
@@ -286,9 +286,7 @@ def test_result_is_awaited_although_the_function_is_def():
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("on_loop", "name"), [(True, "MainThread"), (False, "duoflask-worker"), (None, "MainThread")]
-)
+@pytest.mark.parametrize(("on_loop", "name"), [(True, "MainThread"), (False, "duoflask-worker"), (None, "MainThread")])
 async def test_function_is_called_on_its_side(on_loop, name):
     traveller = Traveller()
     assert await drive(traveller, call(traveller, thread_name, on_loop), Workers(1).leg) == name

@@ -140,8 +140,9 @@ class TimeOut(BaseException):
     """What a server's signal handler raises."""
 
 
+@pytest.mark.parametrize("attempt", range(10))  # the signal reaches the waiting thread at another moment each time
 @pytest.mark.parametrize("error", [TimeOut, KeyboardInterrupt, SystemExit, LookupError])
-def test_signal_while_the_portal_works_cancels_the_request_and_is_raised(wsgi_call, error):
+def test_signal_while_the_portal_works_cancels_the_request_and_is_raised(wsgi_call, error, attempt):
     app = DuoFlask(__name__)
     calls: list[Any] = []
     app.teardown_request(lambda exc: calls.append(("def", type(exc), threading.current_thread().name)))
@@ -164,7 +165,8 @@ def test_signal_while_the_portal_works_cancels_the_request_and_is_raised(wsgi_ca
     ]
 
 
-def test_second_signal_while_teardown_runs_does_not_stop_it(wsgi_call):
+@pytest.mark.parametrize("attempt", range(10))
+def test_second_signal_while_teardown_runs_does_not_stop_it(wsgi_call, attempt):
     app = DuoFlask(__name__)
     calls: list[str] = []
 

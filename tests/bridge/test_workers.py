@@ -1,8 +1,7 @@
-"""Worker threads: how many there are, what a cancellation may do to their work, and what a nested call may not wait for."""
+"""Worker threads: how many there are, what a cancellation does to their work, what a nested call may not wait for."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import gc
 import os
@@ -242,37 +241,6 @@ async def test_idle_thread_keeps_nothing_of_its_last_work_alive():
     await in_worker(workers, lambda: None)
     gc.collect()
     assert alive() is None
-
-
-@pytest.mark.anyio
-@only_asyncio
-async def test_loop_that_has_ended_is_no_error_for_a_worker():
-    workers = Workers(1)
-    go_on = threading.Event()
-    entered = threading.Event()
-
-    def work() -> str:
-        entered.set()
-        go_on.wait(10)
-        return "nobody waits"
-
-    def other_loop() -> None:
-        loop = asyncio.new_event_loop()
-
-        async def begin() -> Any:
-            generator = Running(workers, work).__await__()
-            generator.send(None)
-            return generator
-
-        generator = loop.run_until_complete(begin())
-        loop.close()
-        assert entered.wait(10)
-        go_on.set()
-        unraised.append(generator)
-
-    unraised: list[Any] = []
-    await asyncio.to_thread(other_loop)
-    assert await in_worker(workers, lambda: "works") == "works"
 
 
 def test_forked_child_has_threads_of_its_own():

@@ -80,8 +80,11 @@ def run_nested(traveller: Traveller, coroutine: Work, workers: Workers) -> Any:
         coroutine.throw(nobody_waits_here(coroutine, wanted))
 
     async def rest() -> Any:
-        traveller.context = copy_context()
-        return await drive(traveller, coroutine, workers.leg)
+        traveller.context = inner = copy_context()
+        try:
+            return await drive(traveller, coroutine, workers.leg)
+        finally:
+            _take_over(inner)
 
     original = getattr(traveller, "context", None)
     try:

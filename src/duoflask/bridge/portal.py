@@ -93,7 +93,18 @@ if hasattr(os, "register_at_fork"):
 class _Trip:
     """One request's task on the portal: it drives the coroutine, and has its thread legs run by the server's thread."""
 
-    __slots__ = ("_home", "_leg", "_returned", "_signal", "_task", "coroutine", "ended", "interruption", "traveller")
+    __slots__ = (
+        "_delivered",
+        "_home",
+        "_leg",
+        "_returned",
+        "_signal",
+        "_task",
+        "coroutine",
+        "ended",
+        "interruption",
+        "traveller",
+    )
 
     def __init__(self, traveller: Traveller, coroutine: Work) -> None:
         self.traveller = traveller
@@ -104,35 +115,45 @@ class _Trip:
         self._signal: Signal = new_signal()
         self._task: asyncio.Task[None] | None = None
         self._leg: Leg | None = None
+        self._delivered: Leg | None = None
         self._returned: asyncio.Future[None] | None = None
 
     def begin(self) -> None:
         """Continue the coroutine on the portal; returns when it wants the server's thread or has ended."""
-        self._home.post(self._spawn)
-        self._wait()
+        self._send(self._spawn)
 
     def hand_back(self, leg: Leg) -> None:
         """Tell the task how its thread leg went; returns when it wants the next one or has ended."""
-        self._home.post(self._deliver, leg)
         if leg.wanted is LOOP:
-            self._wait()
+            self._send(self._deliver, leg)
+        else:
+            self._home.post(self._deliver, leg)
 
-    def _wait(self) -> None:
-        """Wait for the portal. What a signal handler raises here (a worker's time-out, Ctrl-C) cancels the task first."""
+    def _send(self, function: Callable[..., None], *args: Any) -> None:
+        """Have the portal call a function, and wait for its answer.
+
+        What a signal handler raises here (a worker's time-out, Ctrl-C) cancels the task first. It may come while the function
+        is posted, which is then posted again, or already while the task is being cancelled: nothing is posted in the handler.
+        """
+        posts: list[tuple[Any, ...]] = [(function, *args)]
         while True:
             try:
+                while posts:
+                    self._home.post(*posts[0])
+                    del posts[0]
                 self._signal.wait()
                 return
             except BaseException as exc:  # noqa: BLE001 - raised when the task, teardown included, has ended
                 self.interruption = self.interruption or exc
-                self._home.post(self._cancel)
+                posts.append((self._cancel,))
 
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
     def _spawn(self) -> None:
-        self._task = self._home.spawn(self._run())
+        if self._task is None:
+            self._task = self._home.spawn(self._run())
 
     async def _run(self) -> None:
         try:
@@ -142,7 +163,9 @@ class _Trip:
         self._signal.set()
 
     def _deliver(self, leg: Leg) -> None:
-        self._leg = leg
+        if leg is self._delivered:
+            return
+        self._leg = self._delivered = leg
         if self._returned is not None and not self._returned.done():
             self._returned.set_result(None)
 

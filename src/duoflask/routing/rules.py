@@ -64,6 +64,9 @@ class Rule(RuleFactory):
     """
 
     provide_automatic_options: bool | None = None
+    # The application's too: how the request's body is read.
+    stream_body: bool = False
+    max_content_length: int | None = None
     # The endpoint's rules whose defaults might be this rule's values: `Map.update` sets it.
     _defaults_rules: tuple[Rule, ...] = ()
     _builder: RuleBuilder | None = None

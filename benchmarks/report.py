@@ -1,0 +1,209 @@
+"""What is printed after a run: the machine and the versions, the tables, and the goals met or missed.
+
+The text is also valid Markdown, so that a run can be kept in `benchmarks/RESULTS.md` as it is.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+__all__ = ["TARGETS", "Row", "as_json", "header", "tables", "targets"]
+
+DISTRIBUTIONS = (
+    "duoflask",
+    "flask",
+    "werkzeug",
+    "falcon",
+    "bottle",
+    "starlette",
+    "fastapi",
+    "blacksheep",
+    "quart",
+    "asgiref",
+    "anyio",
+    "uvloop",
+)
+
+
+@dataclass(slots=True)
+class Row:
+    """One contestant's times in one workload of one suite: seconds a request, one figure a round."""
+
+    suite: str
+    workload: str
+    contestant: str
+    rounds: list[float] = field(default_factory=list)
+
+    @property
+    def microseconds(self) -> float:
+        """Return the median of the rounds."""
+        return median(self.rounds) * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """In a suite duoflask takes at most `limit` times a contestant's time."""
+
+    suite: str
+    contestant: str
+    limit: float
+    limit_text: str
+
+
+# Issue 2, "What it must reach".
+TARGET_WORKLOADS = ("plaintext", "json", "params", "hooks")
+TARGETS = (
+    Target("wsgi", "falcon", 0.8, "0.8"),
+    Target("wsgi", "flask", 1 / 12, "1/12"),
+    Target("asgi", "blacksheep", 0.8, "0.8"),
+    Target("asgi", "falcon", 0.8, "0.8"),
+    Target("def-under-asgi", "starlette", 0.5, "0.5"),
+    Target("async-under-wsgi", "flask", 0.2, "0.2"),
+)
+
+
+def header(command: str, loop_name: str, rounds: int) -> str:
+    """Describe the run: command, date, CPU, Python, versions and what Falcon's wheel has compiled."""
+    today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    lines = [
+        f"- command: `{command}`",
+        f"- date: {today}",
+        f"- CPU: {_cpu()}, {os.cpu_count()} cores; {platform.system()} {platform.release()}",
+        f"- Python: {platform.python_implementation()} {platform.python_version()}; loop: {loop_name}",
+        f"- versions: {', '.join(_versions())}",
+        f"- falcon: {_falcon_build()}",
+        f"- figures: us a request, median of {rounds} interleaved rounds; spread: (max - min) / median",
+    ]
+    return "\n".join(lines)
+
+
+def tables(rows: Sequence[Row]) -> str:
+    """Lay out one table a suite: time, spread, and the ratios to the raw callable and to duoflask."""
+    parts = []
+    for suite in dict.fromkeys(row.suite for row in rows):
+        cells: list[tuple[str, ...]] = [("workload", "contestant", "us", "spread", "x raw", "x duoflask")]
+        cells.extend(_cells([row for row in rows if row.suite == suite]))
+        parts.append(f"## {suite}\n\n{_grid(cells)}")
+    return "\n\n".join(parts)
+
+
+def targets(rows: Sequence[Row]) -> tuple[str, bool]:
+    """Compare duoflask with the goals of issue 2.
+
+    Returns:
+        The text, and whether every goal that could be measured was met.
+    """
+    times = {(row.suite, row.workload, row.contestant): row.microseconds for row in rows}
+    workloads = list(dict.fromkeys((row.suite, row.workload) for row in rows))
+    cells = [("suite", "workload", "against", "goal", "reached", "verdict")]
+    all_met = True
+    for target in TARGETS:
+        for suite, workload in workloads:
+            if suite != target.suite or workload.partition(",")[0] not in TARGET_WORKLOADS:
+                continue
+            ours = times.get((suite, workload, "duoflask"))
+            theirs = times.get((suite, workload, target.contestant))
+            if ours is None or theirs is None:
+                reached, verdict = "-", "not measured"
+            else:
+                ratio = ours / theirs
+                met = ratio <= target.limit
+                all_met = all_met and met
+                reached = f"{ratio:.2f}" if target.limit > 0.1 else f"1/{theirs / ours:.1f}"
+                verdict = "met" if met else "MISSED"
+            cells.append((suite, workload, target.contestant, f"<= {target.limit_text}", reached, verdict))
+    return f"## targets\n\n{_grid(cells)}", all_met
+
+
+def as_json(rows: Sequence[Row], command: str) -> dict[str, Any]:
+    """Return the run as plain data."""
+    return {
+        "command": command,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "python": platform.python_version(),
+        "versions": dict(version.split(" ", 1) for version in _versions()),
+        "rows": [
+            {
+                "suite": row.suite,
+                "workload": row.workload,
+                "contestant": row.contestant,
+                "us": round(row.microseconds, 3),
+                "rounds_us": [round(seconds * 1e6, 3) for seconds in row.rounds],
+            }
+            for row in rows
+        ],
+    }
+
+
+def _cells(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
+    for workload in dict.fromkeys(row.workload for row in rows):
+        group = [row for row in rows if row.workload == workload]
+        times = {row.contestant: row.microseconds for row in group}
+        for row in sorted(group, key=lambda row: row.microseconds):
+            us = row.microseconds
+            spread = (max(row.rounds) - min(row.rounds)) / median(row.rounds)
+            yield (
+                workload,
+                row.contestant,
+                f"{us:.2f}",
+                f"{spread:.0%}",
+                f"{us / times['raw']:.2f}" if "raw" in times else "-",
+                f"{us / times['duoflask']:.2f}" if "duoflask" in times else "-",
+            )
+
+
+def _grid(cells: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = [_line(row, widths) for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width) for cell, width in zip(row, widths)
+    ]
+    return "| " + " | ".join(padded) + " |"
+
+
+def _versions() -> Iterator[str]:
+    for name in DISTRIBUTIONS:
+        try:
+            yield f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            found = importlib.util.find_spec(name) is not None
+            yield f"{name} (from source)" if found else f"{name} (not installed)"
+
+
+def _falcon_build() -> str:
+    if importlib.util.find_spec("falcon") is None:
+        return "not installed"
+    names = ("falcon.app", "falcon.asgi.app", "falcon.request", "falcon.response", "falcon.cyutil.uri")
+    compiled = []
+    for name in names:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None and spec.origin.endswith((".so", ".pyd")):
+            compiled.append(name)
+    if not compiled:
+        return "NOT compiled: pure Python, its figures are not those of the goals"
+    return f"compiled: {', '.join(compiled)}; in Python: {', '.join(n for n in names if n not in compiled)}"
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,128 @@
+"""The workloads that every contestant serves, and what a correct answer to each is.
+
+This module knows no framework. An app module in `benchmarks/apps` builds, for a workload's name, an
+application that answers the workload's requests; `Workload.check` says what is wrong with an answer, before
+anything is timed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+__all__ = [
+    "AFTER_HEADERS",
+    "GREETING",
+    "PAYLOAD",
+    "RULE_COUNT",
+    "TARGET_INDEX",
+    "WORKLOADS",
+    "Answer",
+    "Workload",
+    "rule_paths",
+]
+
+GREETING = "Hello, World!"
+PAYLOAD = {"message": GREETING}
+
+# The measured rule stands in the middle of 300: a router that walks a list is neither flattered nor punished.
+RULE_COUNT = 300
+TARGET_INDEX = 150
+# BlackSheep keeps the last 1200 paths that it matched: "params" is answered from there, "params-cold" not.
+PATH_COUNT = 512
+COLD_PATH_COUNT = 2048
+
+# Each after hook of the workload "hooks" sets one of these.
+AFTER_HEADERS = (("X-After-One", "1"), ("X-After-Two", "2"), ("X-After-Three", "3"))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a contestant sent: status code, headers with lower-case names, whole body."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header, or None."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Requests of one shape: the paths are cycled, `bodies[i]` answers `paths[i]`.
+
+    `name` says what an app module builds for it, up to the first hyphen.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    bodies: tuple[bytes, ...]
+    media_type: str = "text/"
+    headers: tuple[tuple[str, str], ...] = field(default=())
+
+    def check(self, index: int, answer: Answer) -> str | None:
+        """Return what is wrong with the answer to `paths[index]`, or None."""
+        if answer.status != 200:
+            return f"status; expected 200; got {answer.status} with {answer.body[:200]!r}"
+        media_type = answer.header("content-type") or ""
+        if not media_type.startswith(self.media_type):
+            return f"content-type; expected {self.media_type}...; got {media_type!r}"
+        expected = self.bodies[index]
+        if self.media_type == "application/json":
+            if json.loads(answer.body) != json.loads(expected):
+                return f"JSON body; expected {expected!r}; got {answer.body!r}"
+        elif answer.body != expected:
+            return f"body; expected {expected!r}; got {answer.body[:200]!r}"
+        for name, value in self.headers:
+            if answer.header(name) != value:
+                return f"header {name}; expected {value!r}; got {answer.header(name)!r}"
+        return None
+
+
+def rule_paths(syntax: str) -> list[str]:
+    """Return the 300 rules in a framework's syntax.
+
+    Args:
+        syntax: A rule with two converters, `{section}` standing for its first segment, for example
+            `/{section}/<int:id>/posts/<slug>`.
+
+    Returns:
+        Rules of which every third is static; the one at `TARGET_INDEX` is the one that the requests match.
+    """
+    rules = []
+    for index in range(RULE_COUNT):
+        section = f"section{index}"
+        if index % 3 == 1:
+            rules.append(f"/{section}/about")
+        else:
+            rules.append(syntax.replace("{section}", section))
+    return rules
+
+
+def _params(name: str, path_count: int) -> Workload:
+    paths = []
+    bodies = []
+    for index in range(path_count):
+        number, slug = 1000 + index * 7, f"post-{index}"
+        paths.append(f"/section{TARGET_INDEX}/{number}/posts/{slug}")
+        bodies.append(f"{number + 1} {slug}".encode())
+    return Workload(name, tuple(paths), tuple(bodies))
+
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        Workload("plaintext", ("/plaintext",), (GREETING.encode(),)),
+        Workload("json", ("/json",), (json.dumps(PAYLOAD).encode(),), "application/json"),
+        _params("params", PATH_COUNT),
+        _params("params-cold", COLD_PATH_COUNT),
+        Workload(
+            "hooks",
+            ("/hooks",),
+            (GREETING.encode(),),
+            headers=tuple((name.lower(), value) for name, value in AFTER_HEADERS),
+        ),
+    )
+}

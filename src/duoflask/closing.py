@@ -1,0 +1,141 @@
+"""The end of a request: closing its response, and the teardown functions, each once, whatever happens.
+
+Owns what must not be lost to an exception or a cancellation. Knows no protocol.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from .bridge import call, starts_on_loop, to_loop, to_thread
+from .ctx import AppContext
+from .events import emit
+from .plans import Step
+from .response import Response
+from .signals import appcontext_popped, appcontext_tearing_down, request_tearing_down
+
+if TYPE_CHECKING:
+    from blinker import Signal
+
+__all__ = ["close_response", "do_teardown_appcontext", "do_teardown_request", "teardown"]
+
+# How long each teardown function and close callback may take after a cancellation, in seconds.
+TEARDOWN_TIMEOUT: Final = 5.0
+
+
+async def close_response(ctx: AppContext, response: Response, error: BaseException | None) -> None:
+    """Close a body of either colour and call what `call_on_close` registered, each once, whatever they raise."""
+    errors: list[BaseException] = []
+    body, callbacks = response._iterable, response._on_close
+    response._on_close = ()
+    for name, on_loop in (("aclose", True), ("close", False)):
+        if hasattr(body, name):
+            await _surely(ctx, error, errors, getattr(body, name), on_loop)
+            break
+    for callback in callbacks:
+        await _surely(ctx, error, errors, callback, starts_on_loop(callback))
+    _raise_all(errors)
+
+
+async def _surely(
+    ctx: AppContext,
+    error: BaseException | None,
+    errors: list[BaseException],
+    function: Callable[..., Any],
+    on_loop: bool | None,
+    *args: Any,
+) -> None:
+    """Call a function that a request's end must not lose, and keep what it raises.
+
+    Once the request, or what runs at its end, has been cancelled, it runs in a shielded scope of `TEARDOWN_TIMEOUT` seconds.
+    """
+    try:
+        if on_loop is not None and on_loop is not ctx.on_loop and not (ctx.on_loop and _interrupted(error, errors)):
+            try:
+                await (to_loop() if on_loop else to_thread())
+            except BaseException as exc:  # a cancellation instead of the crossing: the coroutine is on the loop
+                errors.append(exc)
+        if ctx.on_loop and _interrupted(error, errors):
+            with anyio.move_on_after(TEARDOWN_TIMEOUT, shield=True):
+                try:
+                    await call(ctx, function, on_loop, *args)
+                finally:
+                    if not ctx.on_loop:  # the scope belongs to the loop's task
+                        await to_loop()
+        else:
+            await call(ctx, function, on_loop, *args)
+    except BaseException as exc:
+        errors.append(exc)
+
+
+def _interrupted(error: BaseException | None, errors: list[BaseException]) -> bool:
+    return any(not isinstance(exc, (Exception, GeneratorExit)) for exc in (error, *errors) if exc is not None)
+
+
+async def teardown(ctx: AppContext, error: BaseException | None) -> None:
+    """Run the teardown functions of a context, all of them and each once, whatever they raise.
+
+    After a cancellation each runs in a shielded scope of `TEARDOWN_TIMEOUT` seconds.
+
+    Raises:
+        BaseException: What one of them raised, when all have run; an ExceptionGroup if there were several.
+    """
+    if ctx._torn_down:
+        return
+    ctx._torn_down = ctx.complete = True  # a client that leaves from here on cancels nothing
+    if error is not None and ctx.app.should_ignore_error(error):
+        error = None
+    errors: list[BaseException] = []
+    steps = ctx.plan.steps
+    if ctx.has_request:
+        await _collect(errors, steps.do_teardown_request(ctx, error))
+        if ctx._request is not None:
+            ctx._request.close()
+        if ctx.body is not None:
+            ctx.body.close()
+    await _collect(errors, steps.do_teardown_appcontext(ctx, error))
+    if appcontext_popped.receivers:
+        await _collect(errors, emit(ctx, appcontext_popped))
+    _raise_all(errors)
+
+
+async def _collect(errors: list[BaseException], step: Awaitable[Any]) -> None:
+    """Await a step and keep what it raises: the following ones run all the same."""
+    try:
+        await step
+    except BaseException as exc:
+        errors.append(exc)
+
+
+def _raise_all(errors: list[BaseException]) -> None:
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise BaseExceptionGroup("several functions failed at the end of a request", errors)
+
+
+async def do_teardown_request(ctx: AppContext, error: BaseException | None) -> None:
+    """Run the functions of `teardown_request`, the last registered first, then signal it."""
+    await _teardown_steps(ctx, error, ctx.plan.teardown_request, request_tearing_down)
+
+
+async def do_teardown_appcontext(ctx: AppContext, error: BaseException | None) -> None:
+    """Run the functions of `teardown_appcontext`, the last registered first, then signal it."""
+    await _teardown_steps(ctx, error, ctx.plan.teardown_app, appcontext_tearing_down)
+
+
+async def _teardown_steps(
+    ctx: AppContext, error: BaseException | None, functions: tuple[Step, ...], signal: Signal
+) -> None:
+    errors: list[BaseException] = []
+    for function, on_loop in functions:
+        await _surely(ctx, error, errors, function, on_loop, error)
+    if signal.receivers:
+        for receiver in list(signal.receivers_for(ctx.app)):
+            tell = functools.partial(receiver, ctx.app, exc=error)
+            await _surely(ctx, error, errors, tell, starts_on_loop(receiver))
+    _raise_all(errors)

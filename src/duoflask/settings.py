@@ -1,0 +1,230 @@
+"""An app's settings: its classes, its configuration, and what is worked out from them once and kept until they change.
+
+Knows no request. Floor 6: a plan is made of what stands here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, ClassVar, Final
+
+from .app_globals import _AppCtxGlobals
+from .bridge import DEFAULT_WORKER_THREADS, Workers
+from .config import Config, ConfigAttribute
+from .dispatch import Steps
+from .exceptions import Aborter
+from .http.body import DEFAULT_MAX_SPOOLED_BODY
+from .json.provider import DefaultJSONProvider, JSONProvider
+from .logging import create_logger
+from .overrides import OverridePoints
+from .plans import OVERRIDE_POINTS, Plan, overridden
+from .request import Limits, Request
+from .response import Response
+from .routing import Map, Rule
+from .scaffold import Scaffold
+from .sessions import SessionInterface
+from .testing import Client
+
+__all__ = ["Settings", "root_path_of"]
+
+
+def _as_timedelta(value: timedelta | int) -> timedelta:
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+class Settings(OverridePoints, Scaffold):
+    """What an app is configured with."""
+
+    request_class: type[Request] = Request
+    response_class: type[Response] = Response
+    aborter_class: type[Aborter] = Aborter
+    app_ctx_globals_class: type[Any] = _AppCtxGlobals
+    config_class: type[Config] = Config
+    json_provider_class: type[JSONProvider] = DefaultJSONProvider
+    url_rule_class: type[Rule] = Rule
+    url_map_class: type[Map] = Map
+    test_client_class: type[Client] | None = None
+    session_interface: SessionInterface = SessionInterface()
+
+    testing = ConfigAttribute[bool]("TESTING")
+    secret_key = ConfigAttribute["str | bytes | None"]("SECRET_KEY")
+    permanent_session_lifetime = ConfigAttribute[timedelta]("PERMANENT_SESSION_LIFETIME", get_converter=_as_timedelta)
+
+    default_config: ClassVar[dict[str, Any]] = {
+        "DEBUG": None,
+        "TESTING": False,
+        "PROPAGATE_EXCEPTIONS": None,
+        "SECRET_KEY": None,
+        "SECRET_KEY_FALLBACKS": None,
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
+        "USE_X_SENDFILE": False,
+        "TRUSTED_HOSTS": None,
+        "SERVER_NAME": None,
+        "APPLICATION_ROOT": "/",
+        "SESSION_COOKIE_NAME": "session",
+        "SESSION_COOKIE_DOMAIN": None,
+        "SESSION_COOKIE_PATH": None,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SECURE": False,
+        "SESSION_COOKIE_PARTITIONED": False,
+        "SESSION_COOKIE_SAMESITE": None,
+        "SESSION_REFRESH_EACH_REQUEST": True,
+        "MAX_CONTENT_LENGTH": None,
+        "MAX_FORM_MEMORY_SIZE": 500_000,
+        "MAX_FORM_PARTS": 1_000,
+        "MAX_SPOOLED_BODY": DEFAULT_MAX_SPOOLED_BODY,
+        "SEND_FILE_MAX_AGE_DEFAULT": None,
+        "TRAP_BAD_REQUEST_ERRORS": None,
+        "TRAP_HTTP_EXCEPTIONS": False,
+        "EXPLAIN_TEMPLATE_LOADING": False,
+        "PREFERRED_URL_SCHEME": "http",
+        "TEMPLATES_AUTO_RELOAD": None,
+        "MAX_COOKIE_SIZE": 4093,
+        "PROVIDE_AUTOMATIC_OPTIONS": True,
+        "WORKER_THREADS": DEFAULT_WORKER_THREADS,
+    }
+
+    url_map: Map
+    subdomain_matching: bool
+    instance_path: str | None
+    root_path: str
+    _workers: Workers
+
+    def _keep_nothing(self) -> None:
+        """Start with nothing worked out."""
+        self._plans: dict[Any, Plan] = {}
+        self._known: dict[str, dict[str, tuple[Rule, Plan]]] = {}  # static paths that have been matched, by method
+        self._find: Callable[[str, str], tuple[Rule, dict[str, Any]]] | None = None
+        self._limits = Limits()
+        self._replaced: frozenset[str] = frozenset()
+        self._steps = Steps(frozenset())
+        self._quick_response: Callable[..., Response] | None = None
+        self._text_type = Response._default_headers
+        self._stale = True
+        self._unprepared = True
+
+    # -- configuration
+
+    def make_config(self, instance_relative: bool = False) -> Config:
+        """Make the configuration."""
+        root = self.instance_path if instance_relative and self.instance_path else self.root_path
+        defaults = dict(self.default_config)
+        defaults["DEBUG"] = _debug_flag()
+        return self.config_class(root, defaults)
+
+    def make_aborter(self) -> Aborter:
+        """Make the object that `abort` calls."""
+        return self.aborter_class()
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name of the app: that of its module, or of the file that is run."""
+        if self.import_name == "__main__":
+            path = getattr(sys.modules["__main__"], "__file__", None)
+            return "__main__" if path is None else os.path.splitext(os.path.basename(path))[0]
+        return self.import_name
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The logger of the app's name, with a handler for stderr if logging is not configured."""
+        logger = self.__dict__.get("_logger")
+        if logger is None:
+            logger = self.__dict__["_logger"] = create_logger(self)
+        return logger  # type: ignore[no-any-return]
+
+    @logger.setter
+    def logger(self, value: logging.Logger) -> None:
+        self.__dict__["_logger"] = value
+
+    @property
+    def debug(self) -> bool:
+        """Whether debug mode is on: `config["DEBUG"]`."""
+        return self.config["DEBUG"]  # type: ignore[no-any-return]
+
+    @debug.setter
+    def debug(self, value: bool) -> None:
+        self.config["DEBUG"] = value
+
+    # -- what is kept until registries or configuration change
+
+    def _registry_changed(self) -> None:
+        self._stale = True
+        self._plans = {}
+        self._known = {}
+        self._find = None
+
+    def _first_request_changed(self) -> None:
+        self._unprepared = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in OVERRIDE_POINTS or name in _KEPT_FROM:
+            self._registry_changed()
+
+    def _refresh(self) -> None:
+        """Work out what of the app's settings every request needs."""
+        config = self.config
+        self._replaced = overridden(self, OverridePoints)
+        self._steps = Steps(self._replaced)
+        self._limits = Limits(config["MAX_CONTENT_LENGTH"], config["MAX_FORM_MEMORY_SIZE"], config["MAX_FORM_PARTS"])
+        if self._workers.limit != config["WORKER_THREADS"]:
+            self._workers.limit = config["WORKER_THREADS"]
+        kind = type(self)
+        plain = (
+            not self.url_map.host_matching
+            and not self.subdomain_matching
+            and config["TRUSTED_HOSTS"] is None
+            and self.request_class.trusted_hosts is None
+            and not self.url_map.default_subdomain
+            and kind.create_url_adapter is OverridePoints.create_url_adapter
+            and "create_url_adapter" not in self.__dict__
+            and type(self.url_map).bind_to_environ is Map.bind_to_environ
+        )
+        self._find = self.url_map.find if plain else None
+        self.url_map.on_change = self._registry_changed
+        # PERF: the constructor costs 600 ns where of_body takes 110; only a class that does not see the difference gets it.
+        own = self.response_class
+        stock = own.__init__ is Response.__init__ and own.__new__ is object.__new__ and own.default_status == 200
+        self._quick_response = own.of_body if stock and own.set_data is Response.set_data else None
+        self._text_type = own._default_headers
+        self._stale = False
+
+    def _plan(self, endpoint: Any) -> Plan:
+        """The plan of an endpoint, made at its first request."""
+        if self._stale:
+            self._refresh()
+        plan = self._plans.get(endpoint)
+        if plan is None:
+            plan = self._plans[endpoint] = Plan(self, endpoint)
+        return plan
+
+    def _limits_of(self, rule: Rule | None) -> Limits:
+        """How much of a body may be read for a rule."""
+        if self._stale:
+            self._refresh()
+        own = getattr(rule, "max_content_length", None)
+        if own is None:
+            return self._limits
+        return Limits(own, self._limits.max_form_memory_size, self._limits.max_form_parts)
+
+
+# Attributes whose change, on an app, drops what was worked out from them.
+_KEPT_FROM: Final = frozenset(
+    {"create_url_adapter", "request_class", "response_class", "subdomain_matching", "url_map", "config"}
+)
+
+
+def _debug_flag() -> bool:
+    value = os.environ.get("DUOFLASK_DEBUG", os.environ.get("FLASK_DEBUG"))
+    return bool(value) and str(value).lower() not in {"0", "false", "no"}
+
+
+def root_path_of(import_name: str) -> str:
+    """The folder of a module; the working directory if it has none."""
+    module = sys.modules.get(import_name)
+    file = getattr(module, "__file__", None)
+    return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
