@@ -17,9 +17,7 @@ import pytest
 from duoflask import DuoFlask, Response
 
 COLOURS = ["def", "async def"]
-every_colour = pytest.mark.parametrize(
-    ("view_colour", "hook_colour"), list(itertools.product(COLOURS, COLOURS))
-)
+every_colour = pytest.mark.parametrize(("view_colour", "hook_colour"), list(itertools.product(COLOURS, COLOURS)))
 only_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 

@@ -5,14 +5,19 @@ Re-exports what users import, nothing else. What is heavy and not needed to serv
 
 from __future__ import annotations
 
-
-
 from . import json
 from .app import DuoFlask, Flask
 from .config import Config
 from .ctx import after_this_request, copy_current_request_context, has_app_context, has_request_context
 from .exceptions import Aborter, HTTPException, abort
-from .globals import _app_ctx_stack, _request_ctx_stack, current_app, g, request, session
+from .globals import (
+    _app_ctx_stack as _app_ctx_stack,
+    _request_ctx_stack as _request_ctx_stack,
+    current_app,
+    g,
+    request,
+    session,
+)
 from .helpers import make_response, stream_with_context
 from .json import jsonify
 from .request import Request

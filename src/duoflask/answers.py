@@ -6,27 +6,25 @@ Knows the app only as what has a response class and a JSON provider.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .ctx import _cv_app
 from .exceptions import HTTPException
 from .http.headers import Headers
 from .response import Response
-
-if TYPE_CHECKING:
-    from .app import DuoFlask
+from .typing import App
 
 __all__ = ["response_of"]
 
 
-def response_of(app: DuoFlask, rv: Any) -> Response:
+def response_of(app: App, rv: Any) -> Response:
     """Make the response of an answer.
 
     Raises:
         TypeError: The answer has none of the forms that a view may return.
     """
     if type(rv) is dict or type(rv) is list:
-        return app.json.response(rv)
+        return app.json.response(rv)  # type: ignore[no-any-return]
     status: Any = None
     headers: Any = None
     if isinstance(rv, tuple):
@@ -34,7 +32,8 @@ def response_of(app: DuoFlask, rv: Any) -> Response:
     if not isinstance(rv, app.response_class):
         if rv is None:
             raise TypeError(
-                f"{_culprit()} returned None; expected a response. Write 'return' with a str, bytes, dict, list, response or "
+                f"{_culprit()} returned None; expected a response. Write 'return' with a str, bytes, dict, list, "
+                "response or "
                 "generator on every path, or return '' for an empty page."
             )
         if isinstance(rv, (str, bytes, bytearray, Iterator, AsyncIterable)):
@@ -69,10 +68,10 @@ def _unpack(rv: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     )
 
 
-def _foreign(app: DuoFlask, rv: Any) -> Response:
+def _foreign(app: App, rv: Any) -> Response:
     """The response of an exception, of another response class, or of a WSGI application."""
     if isinstance(rv, HTTPException):
-        rv = rv.get_response()  # type: ignore[attr-defined]
+        rv = rv.get_response()
         if isinstance(rv, app.response_class):
             return rv
     if isinstance(rv, Response) or callable(rv):
@@ -83,7 +82,8 @@ def _foreign(app: DuoFlask, rv: Any) -> Response:
         except TypeError as exc:
             raise TypeError(f"{_culprit()} returned {rv!r}, which is no WSGI application: {exc}") from exc
     raise TypeError(
-        f"{_culprit()} returned {type(rv).__name__}, which is no response; expected a str, bytes, dict, list, tuple, response, "
+        f"{_culprit()} returned {type(rv).__name__}, which is no response; expected a str, bytes, dict, list, "
+        "tuple, response, "
         "generator, async generator or WSGI application"
     )
 

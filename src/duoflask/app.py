@@ -1,6 +1,7 @@
 """The application: configuration, registration, contexts, and what a server calls.
 
-What a request goes through stands in `dispatch`, which rule it has in `linking`, Flask's override points in `overrides`.
+What a request goes through stands in `dispatch`, which rule it has in `linking`, Flask's override points in
+`overrides`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from .asgi import serve_asgi
 from .bridge import (
@@ -104,7 +105,7 @@ class DuoFlask(Settings):
     # -- what a server calls
 
     def __call__(self, source: Any, second: Any = _UNSET, third: Any = _UNSET, /) -> Any:
-        """Answer a server: `app(environ, start_response)`, `await app(scope, receive, send)` or ASGI 2's `app(scope)`."""
+        """Answer a server: `(environ, start_response)`, awaited `(scope, receive, send)`, or ASGI 2's `(scope)`."""
         if third is not _UNSET:
             return self.asgi_app(source, second, third)
         if second is not _UNSET:
@@ -146,9 +147,7 @@ class DuoFlask(Settings):
         for flask_only in ("threaded", "processes", "use_reloader", "use_debugger", "use_evalex", "passthrough_errors"):
             options.pop(flask_only, None)
         try:
-            run_server(
-                self, host or name or "127.0.0.1", int(number or 5000) if port is None else port, **options
-            )
+            run_server(self, host or name or "127.0.0.1", int(number or 5000) if port is None else port, **options)
         finally:
             self._got_first_request = False
 
@@ -157,8 +156,10 @@ class DuoFlask(Settings):
     def _check_setup_finished(self, name: str) -> None:
         if self._got_first_request:
             raise AssertionError(
-                f"the setup method {name!r} was called on {self.name!r} after its first request, so that it would apply to later "
-                "requests only. Do all imports, decorators and set-up calls before the app is served, in the module or in the "
+                f"the setup method {name!r} was called on {self.name!r} after its first request, so that it would "
+                "apply to later "
+                "requests only. Do all imports, decorators and set-up calls before the app is served, in the module "
+                "or in the "
                 "factory that makes it."
             )
 
@@ -185,9 +186,7 @@ class DuoFlask(Settings):
         if methods is None:
             methods = getattr(view_func, "methods", None) or ("GET",)
         if isinstance(methods, str):
-            raise TypeError(
-                f"invalid methods; expected a list of str; got {methods!r}. Write methods=[{methods!r}]."
-            )
+            raise TypeError(f"invalid methods; expected a list of str; got {methods!r}. Write methods=[{methods!r}].")
         names = {method.upper() for method in methods}
         names.update(getattr(view_func, "required_methods", ()))
         if provide_automatic_options is None:
@@ -199,7 +198,8 @@ class DuoFlask(Settings):
         known = self.view_functions.get(endpoint)
         if view_func is not None and known is not None and known != view_func:
             raise AssertionError(
-                f"View function mapping is overwriting an existing endpoint function: {endpoint} ({known!r} is registered, "
+                f"View function mapping is overwriting an existing endpoint function: {endpoint} ({known!r} is "
+                "registered, "
                 f"{view_func!r} would replace it). Give one of them another name, or pass endpoint='...'."
             )
         url_rule = self.url_rule_class(rule, methods=names, endpoint=endpoint, **options)
@@ -230,7 +230,7 @@ class DuoFlask(Settings):
 
     @setupmethod
     def teardown_appcontext(self, f: Any = None, *, inline: bool = False) -> Any:
-        """Register a function that runs once at the end of each context, of requests and others, with the exception or None."""
+        """Register a function that runs once at the end of each context, with the exception or None."""
         return self._register(self.teardown_appcontext_funcs, f, inline)
 
     # -- contexts
@@ -279,7 +279,8 @@ class DuoFlask(Settings):
         if any(on_loop for _, on_loop in (*ctx.plan.teardown_request, *ctx.plan.teardown_app)) and _loop_is_running():
             ctx._torn_down = True
             raise RuntimeError(
-                "this context has 'async def' teardown functions, which 'with' cannot await on a running event loop; write "
+                "this context has 'async def' teardown functions, which 'with' cannot await on a running event loop; "
+                "write "
                 "'async with' instead"
             )
         run_nested(ctx, teardown(ctx, error), self._workers)
@@ -301,11 +302,14 @@ class DuoFlask(Settings):
     # -- the two colours
 
     def ensure_sync(self, func: Callable[_P, Any]) -> Callable[_P, Any]:
-        """Return a function that a `def` caller can use: the function itself, or an `async def` one through `async_to_sync`."""
+        """Return a function that a `def` caller can use.
+
+        The function itself, or an `async def` one through `async_to_sync`.
+        """
         return self.async_to_sync(func) if starts_on_loop(func) else func
 
     def async_to_sync(self, func: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
-        """Return a `def` function that runs an `async def` one: on the server's loop under ASGI, on the portal under WSGI.
+        """Return a `def` function that runs an `async def` one on the server's loop (ASGI) or on the portal (WSGI).
 
         Raises:
             RuntimeError: The returned function was called on a running event loop.
@@ -361,7 +365,9 @@ class DuoFlask(Settings):
 
     # -- tests
 
-    def test_client(self, use_cookies: bool = True, *, protocol: str = "wsgi", **kwargs: Any) -> Client:
+    def test_client(
+        self, use_cookies: bool = True, *, protocol: Literal["wsgi", "asgi"] = "wsgi", **kwargs: Any
+    ) -> Client:
         """Make a client that calls the app without a server.
 
         Args:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextvars import copy_context
 from sys import modules
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import anyio
 
@@ -15,25 +15,22 @@ from .bridge import drive, to_loop, to_thread
 from .ctx import AppContext
 from .dispatch import dispatch
 from .http.body import BufferedBody
-from .http.errors import BadRequest, ClientDisconnected
+from .http.errors import ClientDisconnected
 from .response import RAW_LENGTHS, Response, encoded
 from .streamed import chunks_of_channel
-from .typing import Receive, Scope, Send
-
-if TYPE_CHECKING:
-    from .app import DuoFlask
+from .typing import App, Receive, Scope, Send
 
 __all__ = ["home_key", "serve_asgi", "serve_lifespan"]
 
 _END: Final = object()
 
-# A sync iterator under ASGI is pumped for at most this long, and this many bytes, before what it gave is sent: a quick one
-# costs one thread hop for many chunks, a slow one is sent chunk by chunk.
+# A sync iterator under ASGI is pumped for at most this long, and this many bytes, before what it gave is sent: a quick
+# one costs one thread hop for many chunks, a slow one is sent chunk by chunk.
 PUMP_SECONDS: Final = 0.002
 PUMP_BYTES: Final = 65536
 
 
-async def serve_asgi(app: DuoFlask, scope: Scope, receive: Receive, send: Send) -> None:
+async def serve_asgi(app: App, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one ASGI connection in the calling task, on asyncio or trio; replace it to wrap the app in ASGI middleware.
 
     Raises:
@@ -115,7 +112,10 @@ def _path(scope: Scope) -> str | None:
 
 
 async def _drive_on_trio(ctx: AppContext, coroutine: Any) -> Response | None:
-    """Drive a request on trio, which cancels scopes only, and those in the order of their nesting: so it is there first."""
+    """Drive a request on trio, which cancels scopes only, and those in the order of their nesting.
+
+    So it is there first.
+    """
     ctx.watchable = anyio.Event()
     response: Response | None = None
     error: BaseException | None = None
@@ -123,7 +123,7 @@ async def _drive_on_trio(ctx: AppContext, coroutine: Any) -> Response | None:
         group.start_soon(_watch_on_trio, ctx, group.cancel_scope)
         try:
             response = await drive(ctx, coroutine, ctx.app._workers.leg)
-        except Exception as exc:  # noqa: BLE001 - raised below, outside the group, which would wrap it
+        except Exception as exc:
             error = exc
         group.cancel_scope.cancel()
     if error is not None:
@@ -143,8 +143,8 @@ async def _watch_on_trio(ctx: AppContext, scope: anyio.CancelScope) -> None:
 class _Watch:
     """Waits for the client to leave, on asyncio, and then cancels the request's task.
 
-    It starts at the first suspension, when a cancel scope of the view's may already be open; natively cancelling the task
-    crosses no scope's nesting.
+    It starts at the first suspension, when a cancel scope of the view's may already be open; natively cancelling the
+    task crosses no scope's nesting.
     """
 
     __slots__ = ("_ctx", "_fired", "_stopped", "_task", "_watcher")
@@ -160,7 +160,7 @@ class _Watch:
         try:
             while (await self._ctx.receive())["type"] != "http.disconnect":
                 pass
-        except Exception:  # noqa: BLE001 - a server may refuse to be asked once the response is complete
+        except Exception:
             return
         self._ctx.disconnected = True
         if not self._stopped and not self._ctx.complete and self._task is not None:
@@ -222,9 +222,7 @@ class _ASGIGateway:
         ctx.sent = True
         send = ctx.send
         self.suspended(ctx)
-        await send(
-            {"type": "http.response.start", "status": response._status_code, "headers": response.raw_headers()}
-        )
+        await send({"type": "http.response.start", "status": response._status_code, "headers": response.raw_headers()})
         if response.has_body(ctx.method):
             if response.is_async:
                 async for item in response._iterable:
@@ -269,7 +267,6 @@ class _ASGIGateway:
             ctx.watch = _Watch(ctx)
         return True
 
-
     def home_key(self) -> Any:
         """What stands for the loop that is running."""
         return home_key()
@@ -281,7 +278,7 @@ def home_key() -> Any:
     return loop if loop is not None else modules["trio"].lowlevel.current_trio_token()
 
 
-async def serve_lifespan(app: DuoFlask, scope: Scope, receive: Receive, send: Send) -> None:
+async def serve_lifespan(app: App, scope: Scope, receive: Receive, send: Send) -> None:
     """Run the start-up and shutdown functions when the server says so (ASGI lifespan 2.0)."""
     key = home_key()
     for event, function in (("startup", app._lifecycle.startup), ("shutdown", app._lifecycle.shutdown)):

@@ -29,37 +29,35 @@ TEARDOWN_TIMEOUT: Final = 5.0
 
 async def close_response(ctx: AppContext, response: Response, error: BaseException | None) -> None:
     """Close a body of either colour and call what `call_on_close` registered, each once, whatever they raise."""
+    _note_interruption(ctx, error)
     errors: list[BaseException] = []
     body, callbacks = response._iterable, response._on_close
     response._on_close = ()
     for name, on_loop in (("aclose", True), ("close", False)):
         if hasattr(body, name):
-            await _surely(ctx, error, errors, getattr(body, name), on_loop)
+            await _surely(ctx, errors, getattr(body, name), on_loop)
             break
     for callback in callbacks:
-        await _surely(ctx, error, errors, callback, starts_on_loop(callback))
+        await _surely(ctx, errors, callback, starts_on_loop(callback))
     _raise_all(errors)
 
 
 async def _surely(
-    ctx: AppContext,
-    error: BaseException | None,
-    errors: list[BaseException],
-    function: Callable[..., Any],
-    on_loop: bool | None,
-    *args: Any,
+    ctx: AppContext, errors: list[BaseException], function: Callable[..., Any], on_loop: bool | None, *args: Any
 ) -> None:
     """Call a function that a request's end must not lose, and keep what it raises.
 
-    Once the request, or what runs at its end, has been cancelled, it runs in a shielded scope of `TEARDOWN_TIMEOUT` seconds.
+    Once the request, or what runs at its end, has been cancelled, it runs in a shielded scope of `TEARDOWN_TIMEOUT`
+    seconds.
     """
     try:
-        if on_loop is not None and on_loop is not ctx.on_loop and not (ctx.on_loop and _interrupted(error, errors)):
+        if on_loop is not None and on_loop is not ctx.on_loop and not (ctx.on_loop and ctx.interrupted):
             try:
                 await (to_loop() if on_loop else to_thread())
             except BaseException as exc:  # a cancellation instead of the crossing: the coroutine is on the loop
+                _note_interruption(ctx, exc)
                 errors.append(exc)
-        if ctx.on_loop and _interrupted(error, errors):
+        if ctx.on_loop and ctx.interrupted:
             with anyio.move_on_after(TEARDOWN_TIMEOUT, shield=True):
                 try:
                     await call(ctx, function, on_loop, *args)
@@ -69,11 +67,14 @@ async def _surely(
         else:
             await call(ctx, function, on_loop, *args)
     except BaseException as exc:
+        _note_interruption(ctx, exc)
         errors.append(exc)
 
 
-def _interrupted(error: BaseException | None, errors: list[BaseException]) -> bool:
-    return any(not isinstance(exc, (Exception, GeneratorExit)) for exc in (error, *errors) if exc is not None)
+def _note_interruption(ctx: AppContext, error: BaseException | None) -> None:
+    """Remember on the context that something other than an error ended its work: what follows has to be shielded."""
+    if error is not None and not isinstance(error, (Exception, GeneratorExit)):
+        ctx.interrupted = True
 
 
 async def teardown(ctx: AppContext, error: BaseException | None) -> None:
@@ -87,6 +88,7 @@ async def teardown(ctx: AppContext, error: BaseException | None) -> None:
     if ctx._torn_down:
         return
     ctx._torn_down = ctx.complete = True  # a client that leaves from here on cancels nothing
+    _note_interruption(ctx, error)
     if error is not None and ctx.app.should_ignore_error(error):
         error = None
     errors: list[BaseException] = []
@@ -133,9 +135,9 @@ async def _teardown_steps(
 ) -> None:
     errors: list[BaseException] = []
     for function, on_loop in functions:
-        await _surely(ctx, error, errors, function, on_loop, error)
+        await _surely(ctx, errors, function, on_loop, error)
     if signal.receivers:
         for receiver in list(signal.receivers_for(ctx.app)):
             tell = functools.partial(receiver, ctx.app, exc=error)
-            await _surely(ctx, error, errors, tell, starts_on_loop(receiver))
+            await _surely(ctx, errors, tell, starts_on_loop(receiver))
     _raise_all(errors)

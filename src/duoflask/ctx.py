@@ -1,14 +1,16 @@
 """The context of a request, or of an app outside one: what `current_app`, `g`, `request` and `session` stand for.
 
-Owns the one ContextVar, the context object, the linked list of contexts that are active, and the functions that ask about it.
-Knows the app only as something that makes requests, sessions and url adapters and that runs teardown functions.
+Owns the one ContextVar, the context object, the linked list of contexts that are active, and the functions that ask
+about it. Knows the app only as something that makes requests, sessions and url adapters and that runs teardown
+functions.
 
 Theory of operation
 -------------------
-One ContextVar holds the innermost context; each context keeps its predecessor, and that linked list is the context stack.
-Pushing sets the variable; popping sets the predecessor again, without a token, so that it works in another Context than the
-push. A request that a gateway serves lives in a Context of its own (`copy_context()`), which every leg of it enters: there the
-dispatcher sets the variable once and never needs to set it back.
+One ContextVar holds the innermost context; each context keeps its predecessor, and that linked list is the context
+stack. Pushing sets the variable; popping sets the predecessor again, without a token, so that it works in another
+Context than the push. A request that a gateway serves lives in a Context of its own (`copy_context()`), which every leg
+of it
+enters: there the dispatcher sets the variable once and never needs to set it back.
 
 Everything else is lazy: the request, `g`, the session and the url adapter are made when somebody looks.
 """
@@ -178,7 +180,10 @@ class AppContext(Exchange):
 
     @property
     def url_adapter(self) -> MapAdapter | None:
-        """What matches and builds URLs for this request, or for the configured server outside one; None without either."""
+        """What matches and builds URLs for this request, or for the configured server outside one.
+
+        None without either.
+        """
         if self._url_adapter is _MISSING:
             self._url_adapter = None
             try:
@@ -329,8 +334,8 @@ def after_this_request(f: _F) -> _F:
 def copy_current_request_context(f: _F) -> _F:
     """Wrap a function, `def` or `async def`, so that it has this request's context wherever it runs.
 
-    The thread or task that runs it shares `g`, the request and the session with the request; teardown functions run for the
-    request itself only.
+    The thread or task that runs it shares `g`, the request and the session with the request; teardown functions run for
+    the request itself only.
 
     Raises:
         RuntimeError: No request is active.

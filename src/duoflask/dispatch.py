@@ -1,10 +1,11 @@
 """The order of a request: the only copy of it.
 
-Owns what happens between the moment a gateway has a context and the moment its response has been sent. Knows no protocol: where
-a body is read from and a response sent to, it calls the gateway that the context came with.
+Owns what happens between the moment a gateway has a context and the moment its response has been sent. Knows no
+protocol: where a body is read from and a response sent to, it calls the gateway that the context came with.
 
-Each step of Flask's that can be overridden is a coroutine of the same name here. Where an app replaces one (`Plan.custom`), `_step`
-calls the app's method instead; the methods of the app's base class run these coroutines, so that `super()` does the rest.
+Each step of Flask's that can be overridden is a coroutine of the same name here. Where an app replaces one
+(`Plan.custom`), `_step` calls the app's method instead; the methods of the app's base class run these coroutines, so
+that `super()` does the rest.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ class Gateway(Protocol):
 async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool = False) -> Response | bytes:
     """Serve one request: match, hooks, view, error handlers, response, session, after hooks, body, teardown.
 
-    PERF: the outer life of a request and its step `full_dispatch_request` are one coroutine, because awaiting a second one costs
-    110 ns of 2,500 (plain text, benchmarks/); an app that overrides the step has it called in its place.
+    PERF: the outer life of a request and its step `full_dispatch_request` are one coroutine, because awaiting a second
+    one costs 110 ns of 2,500 (plain text, benchmarks/); an app that overrides the step has it called in its place.
 
     Args:
         ctx: The request's context; this coroutine runs inside its `context`.
@@ -76,8 +77,8 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
         step: Run the step alone, for an override's `super()`: from the first hook to the finished response.
 
     Returns:
-        The response, or a view's text as it is where nobody is to see a response. A complete body is left to the caller to send;
-        an iterable one has been sent.
+        The response, or a view's text as it is where nobody is to see a response. A complete body is left to the caller
+        to send; an iterable one has been sent.
     """
     error: BaseException | None = None
     app = ctx.app
@@ -196,7 +197,10 @@ def dispatch_request(ctx: AppContext) -> Any:
 
 
 async def handle_user_exception(ctx: AppContext, error: Exception) -> Any:
-    """Find the handler of an exception that a hook or the view raised, and return what it answers; else raise it again."""
+    """Find the handler of an exception that a hook or the view raised, and return what it answers.
+
+    Else raise it again.
+    """
     app = ctx.app
     if isinstance(error, BadRequestKeyError) and (app.debug or app.config["TRAP_BAD_REQUEST_ERRORS"]):
         error.show_exception = True
@@ -220,7 +224,7 @@ async def handle_http_exception(ctx: AppContext, error: HTTPException) -> Any:
 
 
 async def handle_exception(ctx: AppContext, error: Exception) -> Response:
-    """Answer an exception that nobody handled with a 500, once logged and signalled; or raise it in debug mode and tests.
+    """Answer an unhandled exception with a 500, once logged and signalled; or raise it, in debug mode and tests.
 
     Raises:
         Exception: The error itself, where `PROPAGATE_EXCEPTIONS` (by default `TESTING` or `DEBUG`) says so.
@@ -311,7 +315,10 @@ def shown(ctx: AppContext) -> str:
 
 
 async def _stream(ctx: AppContext, response: Response) -> None:
-    """Send a body that is not complete, then close it; an exception in it has no page any more: it is logged and raised."""
+    """Send a body that is not complete, then close it.
+
+    An exception in it has no page any more: it is logged and raised.
+    """
     error: BaseException | None = None
     try:
         await ctx.gateway.stream(ctx, response)
@@ -325,7 +332,7 @@ async def _stream(ctx: AppContext, response: Response) -> None:
 
 
 def _call_of(name: str) -> Callable[..., Any]:
-    """A step that calls the app's own method, as one `def` function, and awaits what it returns if that is awaitable."""
+    """A step that calls the app's own method and awaits what it returns, if that is awaitable."""
 
     async def step(ctx: AppContext, *args: Any) -> Any:
         method = getattr(ctx.app, name)
@@ -362,6 +369,9 @@ class Steps:
     """
 
     __slots__ = tuple(_STEPS)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:  # for type checkers: the slots are always set
+        raise AttributeError(name)
 
     def __init__(self, replaced: frozenset[str]) -> None:
         for name, step in _STEPS.items():

@@ -55,6 +55,7 @@ class Exchange:
     watch: Any = None
     watchable: Any = None
     disconnected: bool = False
+    interrupted: bool = False  # a cancellation, or the like, has ended its work
     stream_error: BaseException | None = None
 
     def leaves_thread(self) -> None:
@@ -86,13 +87,14 @@ class Exchange:
         limit = self.max_content_length
         if limit is not None and self.declared_length is not None and self.declared_length > limit:
             raise RequestEntityTooLarge(
-                f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH); got {self.declared_length}"
+                f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH); got "
+                f"{self.declared_length}"
             )
 
     @property
     def max_content_length(self) -> int | None:
         """The most bytes that the body may have: the rule's own limit, else MAX_CONTENT_LENGTH; None for no limit."""
-        return self.app._limits_of(self.rule).max_content_length
+        return self.app._limits_of(self.rule).max_content_length  # type: ignore[no-any-return]
 
     def suspended(self) -> bool:
         """Told by the driver when the request waits on a loop, until it answers True."""

@@ -13,7 +13,7 @@ from .local import LocalProxy
 
 if TYPE_CHECKING:
     from .app import DuoFlask
-    from .ctx import _AppCtxGlobals
+    from .app_globals import _AppCtxGlobals
     from .request import Request
     from .sessions import SessionMixin
 
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 __all__ = ["app_ctx", "current_app", "g", "request", "request_ctx", "session"]
 
 _NO_APP: Final = (
-    "Working outside of application context: '{name}' was used while no app is active. It is bound while a request is served "
+    "Working outside of application context: '{name}' was used while no app is active. It is bound while "
+    "a request is served "
     "and in CLI commands; in a script, a test or a thread of your own write 'with app.app_context():' around this code."
 )
 _NO_REQUEST: Final = (
-    "Working outside of request context: '{name}' was used while no request is being served. It is bound in views, hooks and "
-    "what they call; in a test write 'with app.test_request_context():' around this code, and give a thread of your own a "
+    "Working outside of request context: '{name}' was used while no request is being served. It is bound "
+    "in views, hooks and "
+    "what they call; in a test write 'with app.test_request_context():' around this code, and give a "
+    "thread of your own a "
     "function wrapped by copy_current_request_context."
 )
 
@@ -57,13 +60,16 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
         return getattr(context, attribute) if attribute else context
 
     def slow(self: Any, key: str) -> Any:
-        """Look up what the object lacks, or what is asked while there is no object; called where an error is handled."""
+        """Look up what the object lacks, or what is asked while there is no object.
+
+        Called where an error is handled.
+        """
         if key in _OWN or not _is_bound(needs_request):
             return LocalProxy.__getattribute__(self, key)
-        raise  # noqa: PLE0704
+        raise
 
-    # PERF: going straight to the context costs 85 ns an attribute, LocalProxy's own way 600, a shared function with a getter 45
-    # more; every `request.args` of every view pays it.
+    # PERF: going straight to the context costs 85 ns an attribute, LocalProxy's own way 600, a shared function with a
+    # getter 45 more; every `request.args` of every view pays it.
     def of_g(self: Any, key: str, _context: Callable[[], AppContext] = _cv_app.get) -> Any:
         try:
             return getattr(_context().g, key)

@@ -1,7 +1,7 @@
 """What runs before and after serving: start-up and shutdown functions, and the functions before the first request.
 
-Owns when they run: once for each loop that serves (ASGI's lifespan, or the first request under WSGI, on the portal), whatever the
-concurrency. Knows no scope and no environ.
+Owns when they run: once for each loop that serves (ASGI's lifespan, or the first request under WSGI, on the portal),
+whatever the concurrency. Knows no scope and no environ.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .bridge import Home, WSGIDriver, call, new_signal
 from .ctx import AppContext, _cv_app
 from .exceptions import ServiceUnavailable
 from .plans import side_of
-
-if TYPE_CHECKING:
-    from .app import DuoFlask
+from .typing import App
 
 __all__ = ["Lifecycle"]
 
@@ -112,7 +110,7 @@ class Lifecycle:
         lock_class: Makes the lock of each piece of work that is done once.
     """
 
-    def __init__(self, app: DuoFlask, lock_class: Callable[[], Any]) -> None:
+    def __init__(self, app: App, lock_class: Callable[[], Any]) -> None:
         self._app = app
         self._lock_class = lock_class
         self._first = _Once(lock_class())
@@ -163,7 +161,10 @@ class Lifecycle:
             util.Finalize(self, self.stop_portal, exitpriority=1)
 
     def stop_on_sigterm(self) -> None:
-        """Run the shutdown functions on SIGTERM where it would simply kill the process; a server's own handler replaces this."""
+        """Run the shutdown functions on SIGTERM where it would simply kill the process.
+
+        A server's own handler replaces this.
+        """
         if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGTERM"):
             return
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -206,7 +207,9 @@ class Lifecycle:
         """
         ctx = self._outside()
         self._serving[key] = once = _Once(self._lock_class())
-        await self._app._drive(ctx, once.run(ctx, lambda: self._run_all(ctx, self._app.before_serving_funcs), again=False))
+        await self._app._drive(
+            ctx, once.run(ctx, lambda: self._run_all(ctx, self._app.before_serving_funcs), again=False)
+        )
 
     async def shutdown(self, key: Any) -> None:
         """Run the shutdown functions on the running loop, for ASGI's lifespan."""

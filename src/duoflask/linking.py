@@ -12,15 +12,15 @@ from .ctx import AppContext, _cv_app
 from .exceptions import BadRequest, HTTPException
 from .plans import blueprint_chain
 from .routing import BuildError, MapAdapter, RedirectRequired, RequestRedirect
+from .typing import App
 
 if TYPE_CHECKING:
-    from .app import DuoFlask
     from .request import Request
 
 __all__ = ["build_url", "inject_defaults", "make_adapter", "match"]
 
 
-def match(app: DuoFlask, ctx: AppContext, method: str, path: str | None) -> None:
+def match(app: App, ctx: AppContext, method: str, path: str | None) -> None:
     """Give a request's context its rule, arguments and plan, or the reason why it has none.
 
     Args:
@@ -42,8 +42,8 @@ def match(app: DuoFlask, ctx: AppContext, method: str, path: str | None) -> None
                 path = "/" + path.lstrip("/")
             rule, ctx.view_args = find(path, method)
             if not rule.arguments:
-                # PERF: from now on the dispatcher finds a static path by two look-ups (60 ns), without the router and the
-                # plan (280 ns). As many paths as there are static rules get here.
+                # PERF: from now on the dispatcher finds a static path by two look-ups (60 ns), without the router and
+                # the plan (280 ns). As many paths as there are static rules get here.
                 app._known.setdefault(method, {})[path] = (rule, app._plan(rule.endpoint))
         ctx.rule = rule
         ctx.plan = app._plans.get(rule.endpoint) or app._plan(rule.endpoint)
@@ -78,7 +78,7 @@ def _redirect(ctx: AppContext, reason: RedirectRequired, method: str) -> HTTPExc
         return exc
 
 
-def make_adapter(app: DuoFlask, request: Request | None) -> MapAdapter | None:
+def make_adapter(app: App, request: Request | None) -> MapAdapter | None:
     """Make what matches and builds URLs: for a request, or for SERVER_NAME outside one; None without either.
 
     Raises:
@@ -104,7 +104,7 @@ def make_adapter(app: DuoFlask, request: Request | None) -> MapAdapter | None:
     )
 
 
-def inject_defaults(app: DuoFlask, endpoint: str, values: dict[str, Any]) -> None:
+def inject_defaults(app: App, endpoint: str, values: dict[str, Any]) -> None:
     """Let the `url_defaults` functions of an endpoint's blueprints and the app add to the values of a URL."""
     names: tuple[str | None, ...] = (None, *reversed(blueprint_chain(endpoint)))
     for name in names:
@@ -113,7 +113,7 @@ def inject_defaults(app: DuoFlask, endpoint: str, values: dict[str, Any]) -> Non
 
 
 def build_url(
-    app: DuoFlask,
+    app: App,
     endpoint: str,
     values: dict[str, Any],
     anchor: str | None,

@@ -1,7 +1,7 @@
 """Context-local storage on `contextvars`: `Local`, `LocalStack`, `LocalProxy`, `LocalManager`, `release_local`.
 
-Knows no app and no request. Values are copied on write: a ContextVar's value is shared by every child task and by every copy
-of a Context, so that changing it in place would change the parent's (flask PR 4682).
+Knows no app and no request. Values are copied on write: a ContextVar's value is shared by every child task and by every
+copy of a Context, so that changing it in place would change the parent's (flask PR 4682).
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ class LocalStack(Generic[_T]):
     __slots__ = ("_storage",)
 
     def __init__(self, context_var: ContextVar[list[_T]] | None = None) -> None:
-        self._storage: ContextVar[list[_T]] = (
-            ContextVar("duoflask.LocalStack") if context_var is None else context_var
-        )
+        self._storage: ContextVar[list[_T]] = ContextVar("duoflask.LocalStack") if context_var is None else context_var
 
     def __release_local__(self) -> None:
         self._storage.set([])

@@ -1,7 +1,7 @@
 """Flask's methods by which a subclass changes the order of a request.
 
-Owns the face of the dispatcher's steps: each method runs the step of the same name for the active request and returns what it
-returns, so that an override's `super()` works from a `def` method. An app that overrides none never calls them.
+Owns the face of the dispatcher's steps: each method runs the step of the same name for the active request and returns
+what it returns, so that an override's `super()` works from a `def` method. An app that overrides none never calls them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from . import dispatch as steps
 from .answers import response_of
 from .bridge import call, run_nested
+from .closing import do_teardown_appcontext, do_teardown_request
 from .ctx import AppContext, _cv_app
 from .exceptions import HTTPException
 from .linking import inject_defaults, make_adapter
 from .routing import BuildError, MapAdapter, RequestRedirect
+from .typing import App
 from .urls import make_redirect
 
 if TYPE_CHECKING:
-    from .app import DuoFlask
     from .request import Request
     from .response import Response
 
@@ -42,11 +43,12 @@ class OverridePoints:
 
     def _run_step(self, step: Callable[..., Any], *args: Any) -> Any:
         """Run one of the dispatcher's steps to its end for a `def` caller; an `async def` one awaits it."""
-        app = cast("DuoFlask", self)
+        app = cast("App", self)
         ctx = _cv_app.get(None)
         if ctx is None:
             raise RuntimeError(
-                f"{step.__name__.lstrip('_')} was called while no context is active; write 'with app.test_request_context():' around it"
+                f"{step.__name__.lstrip('_')} was called while no context is active; write 'with "
+                "app.test_request_context():' around it"
             )
         if ctx.plan is None:
             ctx.plan = app._plan(None)
@@ -88,11 +90,11 @@ class OverridePoints:
 
     def do_teardown_request(self, exc: BaseException | None = None) -> Any:
         """Run the functions of `teardown_request` for the active request."""
-        return self._run_step(steps.do_teardown_request, exc)
+        return self._run_step(do_teardown_request, exc)
 
     def do_teardown_appcontext(self, exc: BaseException | None = None) -> Any:
         """Run the functions of `teardown_appcontext` for the active context."""
-        return self._run_step(steps.do_teardown_appcontext, exc)
+        return self._run_step(do_teardown_appcontext, exc)
 
     # -- steps that are plain functions: the dispatcher calls these methods themselves
 
@@ -104,18 +106,18 @@ class OverridePoints:
             RuntimeError: In debug mode, where a redirect would lose the form that the request carries.
         """
         failure = request.routing_exception
-        app = cast("DuoFlask", self)
-        if app.debug and isinstance(failure, RequestRedirect) and failure.code not in {307, 308}:
-            if request.method not in {"GET", "HEAD", "OPTIONS"}:
-                raise RuntimeError(
-                    f"a {request.method} request to {request.url!r} is redirected to {failure.new_url!r}, and a browser "
-                    "would repeat it as GET without its form; send it to that URL at once"
-                ) from failure
+        app = cast("App", self)
+        loses_form = isinstance(failure, RequestRedirect) and failure.code not in {307, 308}
+        if app.debug and loses_form and request.method not in {"GET", "HEAD", "OPTIONS"}:
+            raise RuntimeError(
+                f"a {request.method} request to {request.url!r} is redirected, and a browser would repeat it as GET "
+                "without its form; send it to the rule's own URL at once"
+            ) from failure
         raise failure or RuntimeError("the request has no routing exception; expected one to raise")
 
     def make_default_options_response(self) -> Response:
         """Make the answer to OPTIONS: the methods of the request's path in Allow."""
-        app = cast("DuoFlask", self)
+        app = cast("App", self)
         ctx = _cv_app.get()
         adapter = ctx.url_adapter
         methods = adapter.allowed_methods() if adapter is not None else []
@@ -129,7 +131,7 @@ class OverridePoints:
 
     def trap_http_exception(self, e: Exception) -> bool:
         """Whether an HTTP exception is treated as an unhandled one: a developer wants to see where it came from."""
-        app = cast("DuoFlask", self)
+        app = cast("App", self)
         config = app.config
         if config["TRAP_HTTP_EXCEPTIONS"]:
             return True
@@ -143,7 +145,7 @@ class OverridePoints:
         exc_info: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
     ) -> None:
         """Log an unhandled exception with the request that it ended."""
-        app = cast("DuoFlask", self)
+        app = cast("App", self)
         ctx = _cv_app.get(None)
         where = "outside a request"
         if ctx is not None and ctx.has_request:
@@ -153,30 +155,30 @@ class OverridePoints:
     # -- answers and URLs
 
     def make_response(self, rv: Any) -> Response:
-        """Make the response of what a view returned: str, bytes, dict, list, tuple, response, iterator or WSGI application.
+        """Make the response of what a view returned: text, bytes, dict, list, tuple, response, iterator or WSGI app.
 
         Raises:
             TypeError: None, or something else that no view may return.
         """
-        quick = cast("DuoFlask", self)._quick_response
+        quick = cast("App", self)._quick_response
         if quick is not None:
             if type(rv) is str:
                 return quick(rv.encode())
             if type(rv) is bytes:
                 return quick(rv)
-        return response_of(cast("DuoFlask", self), rv)
+        return response_of(cast("App", self), rv)
 
     def redirect(self, location: str, code: int = 302) -> Response:
         """Make a redirect response."""
-        return make_redirect(location, code, cast("DuoFlask", self).response_class)
+        return make_redirect(location, code, cast("App", self).response_class)
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Make what matches and builds URLs: for a request, or for SERVER_NAME outside one; None without either."""
-        return make_adapter(cast("DuoFlask", self), request)
+        return make_adapter(cast("App", self), request)
 
     def inject_url_defaults(self, endpoint: str, values: dict[str, Any]) -> None:
         """Let the `url_defaults` functions add to the values of a URL, in place."""
-        inject_defaults(cast("DuoFlask", self), endpoint, values)
+        inject_defaults(cast("App", self), endpoint, values)
 
     def handle_url_build_error(self, error: BuildError, endpoint: str, values: dict[str, Any]) -> str:
         """Ask the `url_build_error_handlers` for a URL that could not be built.
@@ -184,7 +186,7 @@ class OverridePoints:
         Raises:
             BuildError: None of them has one.
         """
-        for handler in cast("DuoFlask", self).url_build_error_handlers:
+        for handler in cast("App", self).url_build_error_handlers:
             try:
                 url = handler(error, endpoint, values)
             except BuildError as exc:

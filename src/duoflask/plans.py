@@ -1,7 +1,7 @@
 """What an endpoint's request will run, worked out once: its plan.
 
-Owns the choice and the order of functions for a chain of blueprints, paired with the side that each starts on. Knows no request.
-Floor 6: `dispatch` runs what stands here.
+Owns the choice and the order of functions for a chain of blueprints, paired with the side that each starts on. Knows no
+request. Floor 6: `dispatch` runs what stands here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .bridge import starts_on_loop
 from .exceptions import HTTPException
+from .typing import App
 
 if TYPE_CHECKING:
-    from .app import DuoFlask
     from .routing import Rule
 
 __all__ = ["OVERRIDE_POINTS", "Plan", "Step", "blueprint_chain", "find_error_handler", "overridden", "side_of"]
@@ -59,7 +59,7 @@ def side_of(function: Callable[..., Any], inline: Any) -> bool | None:
     return starts_on_loop(function)
 
 
-def overridden(app: DuoFlask, base: type) -> frozenset[str]:
+def overridden(app: App, base: type) -> frozenset[str]:
     """The override points that this app replaces, by its class or on the instance."""
     kind = type(app)
     return frozenset(
@@ -98,7 +98,7 @@ class Plan:
         "view_on_loop",
     )
 
-    def __init__(self, app: DuoFlask, endpoint: Any) -> None:
+    def __init__(self, app: App, endpoint: Any) -> None:
         inner_first: tuple[str | None, ...] = (*blueprint_chain(endpoint), None)
         outer_first = tuple(reversed(inner_first))
         inline = app._inline
@@ -149,15 +149,16 @@ def _steps(
     steps: list[Step] = []
     for name in names:
         functions = registry.get(name, ())
-        ordered = reversed(functions) if backwards else functions  # type: ignore[call-overload]
+        ordered = reversed(functions) if backwards else functions
         steps.extend((function, side_of(function, inline)) for function in ordered)
     return tuple(steps)
 
 
-def find_error_handler(
-    app: DuoFlask, error: Exception, blueprints: Iterable[str]
-) -> Callable[[Any], Any] | None:
-    """The handler for an error: by code before by class, by blueprint before the app, by the nearest class (Flask's order)."""
+def find_error_handler(app: App, error: Exception, blueprints: Iterable[str]) -> Callable[[Any], Any] | None:
+    """The handler for an error.
+
+    By code before by class, by blueprint before the app, by the nearest class (Flask's order).
+    """
     code = getattr(error, "code", None) if isinstance(error, HTTPException) else None
     names: tuple[str | None, ...] = (*blueprints, None)
     spec = app.error_handler_spec
@@ -167,7 +168,7 @@ def find_error_handler(
             if not handlers:
                 continue
             for kind in type(error).__mro__:
-                handler = handlers.get(kind)  # type: ignore[call-overload]
+                handler = handlers.get(kind)
                 if handler is not None:
                     return handler  # type: ignore[no-any-return]
     return None

@@ -1,7 +1,7 @@
 """The response: what a view's answer becomes, for both protocols.
 
-Owns the status, the headers, the body in its two shapes (complete bytes, or an iterable of either colour) and what each gateway
-sends of them. Gives `HTTPException` its response class. Knows no app and no context.
+Owns the status, the headers, the body in its two shapes (complete bytes, or an iterable of either colour) and what each
+gateway sends of them. Gives `HTTPException` its response class. Knows no app and no context.
 """
 
 from __future__ import annotations
@@ -210,7 +210,8 @@ class Response:
         """Read an iterable body to its end and keep it as bytes.
 
         Raises:
-            RuntimeError: The body is an async iterable (`await make_sequence_async()` reads it), or passed through directly.
+            RuntimeError: The body is an async iterable (`await make_sequence_async()` reads it), or passed through
+            directly.
         """
         if self._iterable is None:
             return
@@ -493,7 +494,10 @@ class Response:
         return _Closing(body, self.close), self._status, self._pairs()
 
     def __call__(self, source: Any, respond: Any, send: Any = None) -> Any:
-        """Answer a request of either protocol: `response(environ, start_response)`, `await response(scope, receive, send)`."""
+        """Answer a request of either protocol.
+
+        `response(environ, start_response)`, `await response(scope, receive, send)`.
+        """
         if send is not None:
             return self._asgi(source, respond, send)
         return self._wsgi(source, respond)

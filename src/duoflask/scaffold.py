@@ -1,7 +1,7 @@
 """What an app and a blueprint both register: routes, hooks, error handlers.
 
-Owns the registries and the decorators. The registries are Flask's dictionaries and lists, public and changeable at any time;
-a change drops the plans that were made of them. Knows no request.
+Owns the registries and the decorators. The registries are Flask's dictionaries and lists, public and changeable at any
+time; a change drops the plans that were made of them. Knows no request.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class WatchedDict(dict[_K, _V], Generic[_K, _V]):
 
     __slots__ = ("_changed", "_factory")
 
-    def __init__(
-        self, changed: Callable[[], None], factory: Callable[[Callable[[], None]], _V] | None = None
-    ) -> None:
+    def __init__(self, changed: Callable[[], None], factory: Callable[[Callable[[], None]], _V] | None = None) -> None:
         dict.__init__(self)
         self._changed = changed
         self._factory = factory
@@ -113,7 +111,10 @@ _watch(
 
 
 def setupmethod(method: _F) -> _F:
-    """Have a setup method refuse to work once requests are served (Flask's rule: it would apply to some requests only)."""
+    """Have a setup method refuse to work once requests are served (Flask's rule.
+
+    It would apply to some requests only).
+    """
 
     @functools.wraps(method)
     def checked(self: Scaffold, *args: Any, **kwargs: Any) -> Any:
@@ -142,7 +143,8 @@ class Scaffold:
     """
 
     name: str
-    # Hooks and views that may run on the event loop although they are `def`: their author promises that they do not block.
+    # Hooks and views that may run on the event loop although they are `def`: their author promises that they do not
+    # block.
     _ROUTE_OPTIONS: ClassVar[frozenset[str]] = frozenset({"stream_body", "max_content_length", "inline"})
 
     def __init__(self, import_name: str) -> None:
@@ -273,12 +275,15 @@ class Scaffold:
 
     @setupmethod
     def after_request(self, f: Any = None, *, inline: bool = False) -> Any:
-        """Register a function that gets the response of each request and returns it or another; the last one runs first."""
+        """Register a function that gets the response of each request and returns it or another.
+
+        The last one runs first.
+        """
         return self._register(self.after_request_funcs[None], f, inline)
 
     @setupmethod
     def teardown_request(self, f: Any = None, *, inline: bool = False) -> Any:
-        """Register a function that runs once at the end of each request, whatever happened, with the exception or None."""
+        """Register a function that runs once at each request's end, whatever happened, with the exception or None."""
         return self._register(self.teardown_request_funcs[None], f, inline)
 
     @setupmethod
@@ -327,11 +332,7 @@ class Scaffold:
                     f"{which!r} is not a recognized HTTP error code; use a subclass of HTTPException with it instead"
                 ) from None
         if not isinstance(kind, type):
-            raise TypeError(
-                f"{kind!r} is not a class; handlers are registered for exception classes or status codes"
-            )
+            raise TypeError(f"{kind!r} is not a class; handlers are registered for exception classes or status codes")
         if not issubclass(kind, Exception):
-            raise ValueError(
-                f"{kind.__name__!r} is not a subclass of Exception; expected an exception class or a code"
-            )
+            raise ValueError(f"{kind.__name__!r} is not a subclass of Exception; expected an exception class or a code")
         return kind, kind.code if issubclass(kind, HTTPException) else None

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from .app_globals import _AppCtxGlobals
 from .bridge import DEFAULT_WORKER_THREADS, Workers
@@ -28,6 +28,7 @@ from .routing import Map, Rule
 from .scaffold import Scaffold
 from .sessions import SessionInterface
 from .testing import Client
+from .typing import App
 
 __all__ = ["Settings", "root_path_of"]
 
@@ -92,6 +93,7 @@ class Settings(OverridePoints, Scaffold):
     subdomain_matching: bool
     instance_path: str | None
     root_path: str
+    config: Config
     _workers: Workers
 
     def _keep_nothing(self) -> None:
@@ -134,7 +136,7 @@ class Settings(OverridePoints, Scaffold):
         logger = self.__dict__.get("_logger")
         if logger is None:
             logger = self.__dict__["_logger"] = create_logger(self)
-        return logger  # type: ignore[no-any-return]
+        return logger
 
     @logger.setter
     def logger(self, value: logging.Logger) -> None:
@@ -168,7 +170,7 @@ class Settings(OverridePoints, Scaffold):
     def _refresh(self) -> None:
         """Work out what of the app's settings every request needs."""
         config = self.config
-        self._replaced = overridden(self, OverridePoints)
+        self._replaced = overridden(cast("App", self), OverridePoints)
         self._steps = Steps(self._replaced)
         self._limits = Limits(config["MAX_CONTENT_LENGTH"], config["MAX_FORM_MEMORY_SIZE"], config["MAX_FORM_PARTS"])
         if self._workers.limit != config["WORKER_THREADS"]:
@@ -186,7 +188,8 @@ class Settings(OverridePoints, Scaffold):
         )
         self._find = self.url_map.find if plain else None
         self.url_map.on_change = self._registry_changed
-        # PERF: the constructor costs 600 ns where of_body takes 110; only a class that does not see the difference gets it.
+        # PERF: the constructor costs 600 ns where of_body takes 110; only a class that does not see the difference gets
+        # it.
         own = self.response_class
         stock = own.__init__ is Response.__init__ and own.__new__ is object.__new__ and own.default_status == 200
         self._quick_response = own.of_body if stock and own.set_data is Response.set_data else None
@@ -199,7 +202,7 @@ class Settings(OverridePoints, Scaffold):
             self._refresh()
         plan = self._plans.get(endpoint)
         if plan is None:
-            plan = self._plans[endpoint] = Plan(self, endpoint)
+            plan = self._plans[endpoint] = Plan(cast("App", self), endpoint)
         return plan
 
     def _limits_of(self, rule: Rule | None) -> Limits:

@@ -85,7 +85,9 @@ def chunks_of_channel(ctx: Any) -> StreamedBody:
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
             if limit is not None and size > limit:
-                raise RequestEntityTooLarge(f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH)")
+                raise RequestEntityTooLarge(
+                    f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH)"
+                )
             more = message.get("more_body", False)
             if not more:
                 ctx.has_body = False  # from now on the channel tells only when the client leaves

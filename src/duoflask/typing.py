@@ -6,12 +6,16 @@ Owns names only: no behaviour, no import of the package.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+if TYPE_CHECKING:
+    from .app import DuoFlask
 
 __all__ = [
     "ASGIApplication",
     "AfterRequestCallable",
+    "App",
     "BeforeFirstRequestCallable",
     "BeforeRequestCallable",
     "ErrorHandlerCallable",
@@ -32,6 +36,9 @@ __all__ = [
     "WSGIApplication",
     "WSGIEnvironment",
 ]
+
+# The app, for the annotations of floors below it.
+App: TypeAlias = "DuoFlask"
 
 # ASGI 3.0, https://asgi.readthedocs.io/en/latest/specs/main.html
 Scope: TypeAlias = MutableMapping[str, Any]

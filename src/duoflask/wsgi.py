@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .bridge import WSGIDriver, hand_over, to_loop, to_thread
 from .ctx import AppContext
@@ -14,10 +14,7 @@ from .exceptions import HTTPException
 from .http.body import BufferedBody
 from .response import LENGTHS, Response, encoded
 from .streamed import StreamedBody
-from .typing import StartResponse, WSGIEnvironment
-
-if TYPE_CHECKING:
-    from .app import DuoFlask
+from .typing import App, StartResponse, WSGIEnvironment
 
 __all__ = ["serve_wsgi"]
 
@@ -27,7 +24,7 @@ _END: Final = object()
 CHUNK_BYTES: Final = 65536
 
 
-def serve_wsgi(app: DuoFlask, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def serve_wsgi(app: App, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Serve one request in the calling thread (PEP 3333); replace it to wrap the app in WSGI middleware."""
     method: str = environ["REQUEST_METHOD"]
     ctx = AppContext(app, environ, _GATEWAY, method)
@@ -93,8 +90,10 @@ class _SyncBody(_Body):
     def __iter__(self) -> Iterator[bytes]:
         if not self._response.has_body(self._ctx.method):
             return iter(())
-        # PERF: a callable_iterator over a partial is C from the server's next() to the generator's (streams, benchmarks/).
-        return iter(partial(self._ctx.context.run, next, self._guarded(), _END), _END)
+        # PERF: a callable_iterator over a partial is C from the server's next() to the generator's (streams,
+        # benchmarks/).
+        pull: Any = partial(self._ctx.context.run, next, self._guarded(), _END)
+        return iter(pull, _END)
 
     def _guarded(self) -> Iterator[bytes]:
         try:
@@ -134,7 +133,7 @@ class _WSGIGateway:
             del ctx.request.stream
 
     def collect_body(self, ctx: AppContext) -> None:
-        """Read the body in the server's thread, before async functions may look at it on the portal, which must not block."""
+        """Read the body in the server's thread, before async functions may want it on the portal."""
         body = BufferedBody(max_total=ctx.app.config["MAX_SPOOLED_BODY"], limit_name="MAX_SPOOLED_BODY")
         ctx.has_body = False
         try:

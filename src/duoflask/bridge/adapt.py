@@ -34,8 +34,9 @@ class _Loop(Protocol):
 def async_to_sync(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
     """Wrap an `async def` function so that a `def` function can call it and gets its result.
 
-    It runs as one task on the loop that the request belongs to: the server's under ASGI, the process's portal under WSGI
-    and outside a request. Context variables that it sets are set for the caller too; a token taken in it stays its own.
+    It runs as one task on the loop that the request belongs to: the server's under ASGI, the process's portal under
+    WSGI and outside a request. Context variables that it sets are set for the caller too; a token taken in it stays its
+    own.
 
     Raises:
         RuntimeError: The wrapper was called on a running event loop, where it would wait for itself.
@@ -46,7 +47,8 @@ def async_to_sync(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
         if _on_a_loop():
             name = getattr(function, "__qualname__", repr(function))
             raise RuntimeError(
-                f"{name}() was called through async_to_sync (or ensure_sync) in a thread whose event loop is running; the "
+                f"{name}() was called through async_to_sync (or ensure_sync) in a thread whose event loop is running; "
+                "the "
                 f"loop would wait for itself. In an 'async def' function write 'await {name}(...)' instead."
             )
         home: _Loop = home_of_context.get() or portal()
@@ -67,8 +69,8 @@ def async_to_sync(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
 def run_nested(traveller: Traveller, coroutine: Work, workers: Workers) -> Any:
     """Run a coroutine of steps for a `def` function that waits for it in this thread.
 
-    As long as it asks for the thread, it runs right here. What it needs a loop for runs there in a copy of the Context, as
-    with `async_to_sync`, because this thread is inside the original.
+    As long as it asks for the thread, it runs right here. What it needs a loop for runs there in a copy of the Context,
+    as with `async_to_sync`, because this thread is inside the original.
     """
     wanted: Any = THREAD
     while wanted is THREAD:
@@ -95,12 +97,10 @@ def run_nested(traveller: Traveller, coroutine: Work, workers: Workers) -> Any:
             traveller.context = original
 
 
-async def _settle(
-    function: Callable[..., Awaitable[Any]], args: Any, kwargs: Any, ended: Leg, signal: Signal
-) -> None:
+async def _settle(function: Callable[..., Awaitable[Any]], args: Any, kwargs: Any, ended: Leg, signal: Signal) -> None:
     try:
         ended.value = await function(*args, **kwargs)
-    except BaseException as exc:  # noqa: BLE001 - the caller's, SystemExit and StopIteration included
+    except BaseException as exc:
         ended.error = exc
     signal.set()
 
@@ -126,9 +126,9 @@ def sync_to_async(
 ) -> Callable[_P, Coroutine[Any, Any, _T]]:
     """Wrap a blocking `def` function so that an `async def` function can await it.
 
-    In a request's own coroutine it runs inside the request's Context: in a worker thread under ASGI, in the server's waiting
-    thread under WSGI. In a task of its own, or outside a request, it runs in a worker thread in a copy of the Context, and
-    context variables that it sets are set for the caller too.
+    In a request's own coroutine it runs inside the request's Context: in a worker thread under ASGI, in the server's
+    waiting thread under WSGI. In a task of its own, or outside a request, it runs in a worker thread in a copy of the
+    Context, and context variables that it sets are set for the caller too.
 
     Args:
         function: The function to wrap.
@@ -176,7 +176,7 @@ async def _in_worker(function: Callable[[], _T], workers: Workers) -> _T:
 def _outcome(function: Callable[[], Any]) -> Leg:
     try:
         return Leg(value=function())
-    except BaseException as exc:  # noqa: BLE001 - the caller's
+    except BaseException as exc:
         return Leg(error=exc)
 
 

@@ -1,7 +1,7 @@
 """The two sides of a request, and how a coroutine changes between them.
 
-Owns the words `THREAD` and `LOOP`, the decision where a function starts, one leg in a thread, and the driver of a task on a
-loop. Knows no particular loop, no thread and no protocol.
+Owns the words `THREAD` and `LOOP`, the decision where a function starts, one leg in a thread, and the driver of a task
+on a loop. Knows no particular loop, no thread and no protocol.
 """
 
 from __future__ import annotations
@@ -93,15 +93,16 @@ def to_loop() -> Generator[Side, None, None]:
 
 @types.coroutine
 def hand_over(value: Any) -> Generator[HandOver, Any, Any]:
-    """Give `value` to the WSGI driver and wait, in the server's thread, until it resumes the coroutine with an answer."""
+    """Give `value` to the WSGI driver and wait, in the server's thread, until it answers."""
     return (yield HandOver(value))
 
 
 def starts_on_loop(function: Callable[..., Any]) -> bool:
     """Whether a call of `function` must start on a loop, decided once, when it is registered.
 
-    `async def` functions, partials of them and objects whose `__call__` is one do; so do async generator functions, whose
-    items are made on the loop anyway. Whether the *result* is awaited is decided by the result alone (see `call`).
+    `async def` functions, partials of them and objects whose `__call__` is one do; so do async generator functions,
+    whose items are made on the loop anyway. Whether the *result* is awaited is decided by the result alone (see
+    `call`).
     """
     while isinstance(function, functools.partial):
         function = function.func
@@ -153,7 +154,7 @@ def run_leg(traveller: Traveller, coroutine: Work, advance: Advance, argument: A
             wanted = run(advance, argument)
         except StopIteration as stop:
             return Leg(value=stop.value)
-        except BaseException as exc:  # noqa: BLE001 - the driver raises it on the side where it belongs
+        except BaseException as exc:
             return Leg(error=exc)
         if wanted is LOOP or type(wanted) is HandOver:
             return Leg(wanted=wanted)
@@ -161,16 +162,14 @@ def run_leg(traveller: Traveller, coroutine: Work, advance: Advance, argument: A
 
 
 def answer_in_thread(coroutine: Work, wanted: Any) -> tuple[Advance, Any]:
-    """How a coroutine goes on in this thread that asked for the thread, or for something that only a loop can wait for."""
+    """How a coroutine goes on in this thread that has asked for it, or for something only a loop can wait for."""
     if wanted is THREAD:
         return coroutine.send, None
     return coroutine.throw, nobody_waits_here(coroutine, wanted)
 
 
 @types.coroutine
-def drive(
-    traveller: Traveller, coroutine: Work, thread_leg: ThreadLeg, wanted: Any = LOOP
-) -> Generator[Any, Any, Any]:
+def drive(traveller: Traveller, coroutine: Work, thread_leg: ThreadLeg, wanted: Any = LOOP) -> Generator[Any, Any, Any]:
     """Drive a request's coroutine in a task of an event loop; whatever it suspends on passes through to that task.
 
     Args:
@@ -189,7 +188,7 @@ def drive(
         if wanted is THREAD:
             try:
                 leg, cancellation = yield from thread_leg(traveller, coroutine)
-            except BaseException as exc:  # noqa: BLE001 - the coroutine's, as every other that is thrown in here
+            except BaseException as exc:
                 advance, argument = coroutine.throw, exc
             else:
                 traveller.on_loop = True
@@ -205,7 +204,7 @@ def drive(
                 told = traveller.suspended()
             try:
                 argument = yield wanted
-            except BaseException as exc:  # noqa: BLE001
+            except BaseException as exc:
                 advance, argument = coroutine.throw, exc
         try:
             wanted = run(advance, argument)
@@ -218,7 +217,8 @@ def nobody_waits_here(coroutine: Work, wanted: object) -> RuntimeError:
     """Name the code that suspended on something which only an event loop can wait for."""
     culprit = " -> ".join(_suspended_at(coroutine)) or "a coroutine"
     return RuntimeError(
-        f"{culprit} waits for {wanted!r}, but runs in a thread where no event loop is running. Code that is started by a "
+        f"{culprit} waits for {wanted!r}, but runs in a thread where no event loop is running. Code that is "
+        "started by a "
         "'def' function cannot be awaited there: make the function 'async def', or return the coroutine and let "
         "duoflask await it."
     )

@@ -1,7 +1,7 @@
 """The portal: one asyncio loop in one daemon thread per process, and the WSGI driver.
 
-Owns the portal's life, the task that carries one request's async steps, and how the server's thread waits for it. Knows no
-environ and no response. The portal starts with the first async function; a forked child forgets its parent's.
+Owns the portal's life, the task that carries one request's async steps, and how the server's thread waits for it. Knows
+no environ and no response. The portal starts with the first async function; a forked child forgets its parent's.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ class Portal:
         """Have the loop call a function soon."""
         self.loop.call_soon_threadsafe(function, *args)
 
-    def spawn(
-        self, coroutine: Coroutine[Any, Any, None], context: Context | None = None
-    ) -> asyncio.Task[None]:
+    def spawn(self, coroutine: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
         """Start a task for a coroutine that never raises; to be called on the loop, through `post`."""
         task = self.loop.create_task(coroutine, context=context)
         self._tasks.add(task)  # the loop itself keeps only a weak reference
@@ -132,8 +130,9 @@ class _Trip:
     def _send(self, function: Callable[..., None], *args: Any) -> None:
         """Have the portal call a function, and wait for its answer.
 
-        What a signal handler raises here (a worker's time-out, Ctrl-C) cancels the task first. It may come while the function
-        is posted, which is then posted again, or already while the task is being cancelled: nothing is posted in the handler.
+        What a signal handler raises here (a worker's time-out, Ctrl-C) cancels the task first. It may come while the
+        function is posted, which is then posted again, or already while the task is being cancelled: nothing is posted
+        in the handler.
         """
         posts: list[tuple[Any, ...]] = [(function, *args)]
         while True:
@@ -143,7 +142,7 @@ class _Trip:
                     del posts[0]
                 self._signal.wait()
                 return
-            except BaseException as exc:  # noqa: BLE001 - raised when the task, teardown included, has ended
+            except BaseException as exc:
                 self.interruption = self.interruption or exc
                 posts.append((self._cancel,))
 
@@ -158,7 +157,7 @@ class _Trip:
     async def _run(self) -> None:
         try:
             self.ended = Leg(value=await drive(self.traveller, self.coroutine, self._server_thread))
-        except BaseException as exc:  # noqa: BLE001 - never left to the task: SystemExit would kill the portal
+        except BaseException as exc:
             self.ended = Leg(error=exc)
         self._signal.set()
 
@@ -212,9 +211,7 @@ class WSGIDriver:
         """Continue a coroutine whose first leg, in this thread, stopped at `wanted`; answers as `resume` does."""
         if wanted is LOOP or type(wanted) is HandOver:
             return self._follow(Leg(wanted=wanted))
-        return self._follow(
-            run_leg(self._traveller, self._coroutine, *answer_in_thread(self._coroutine, wanted))
-        )
+        return self._follow(run_leg(self._traveller, self._coroutine, *answer_in_thread(self._coroutine, wanted)))
 
     def resume(self, answer: Any = None) -> Any:
         """Resume a coroutine that handed something over, in the server's thread.

@@ -1,9 +1,9 @@
 """Real threads, locks and event loops, also where gevent has replaced the standard library's.
 
-Owns what must stay a thread of the operating system although `gevent.monkey` has patched `threading`, `queue`, `select` and
-`socket`: the portal's and the workers' threads, their queue, the portal loop's selector and sockets; and the one primitive
-by which a server's thread or greenlet waits for the portal without blocking its hub. Measured: with patched parts, one
-`to_thread` on the portal loop stops it for good.
+Owns what must stay a thread of the operating system although `gevent.monkey` has patched `threading`, `queue`, `select`
+and `socket`: the portal's and the workers' threads, their queue, the portal loop's selector and sockets; and the one
+primitive by which a server's thread or greenlet waits for the portal without blocking its hub. Measured: with patched
+parts, one `to_thread` on the portal loop stops it for good.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Signal", "new_lock", "new_loop", "new_queue", "new_signal", "origina
 
 
 def _gevent_monkey() -> Any:
-    """gevent's `monkey` module if it has patched `threading`, else None."""
+    """Gevent's `monkey` module if it has patched `threading`, else None."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey if monkey is not None and monkey.is_module_patched("threading") else None
 
@@ -103,7 +103,7 @@ def new_signal() -> Signal:
     """A signal for the calling thread or greenlet to wait on."""
     if _gevent_monkey() is not None:
         return _GreenletSignal(sys.modules["gevent"].get_hub())
-    return _ThreadSignal()  # type: ignore[return-value]
+    return _ThreadSignal()
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -125,7 +125,7 @@ class _UnpatchedLoop(asyncio.SelectorEventLoop):
         self._internal_fds += 1
         self._add_reader(self._ssock.fileno(), self._read_from_self)  # type: ignore[attr-defined]
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
         if executor is not None:
             return super().run_in_executor(executor, func, *args)
         future: Future[Any] = Future()
@@ -139,7 +139,7 @@ def _fulfil(future: Future[Any], function: Callable[[], Any]) -> None:
         return
     try:
         result = function()
-    except BaseException as exc:  # noqa: BLE001 - it is the caller's
+    except BaseException as exc:
         future.set_exception(exc)
     else:
         future.set_result(result)

@@ -1,7 +1,7 @@
 """Worker threads for `def` functions under ASGI.
 
-Owns the thread pool, how a task waits for one of its threads on asyncio and trio, and what a cancellation may do meanwhile.
-Knows no scope and no message.
+Owns the thread pool, how a task waits for one of its threads on asyncio and trio, and what a cancellation may do
+meanwhile. Knows no scope and no message.
 """
 
 from __future__ import annotations
@@ -58,19 +58,6 @@ class Home:
         except RuntimeError:  # "Event loop is closed", trio.RunFinishedError: nobody is left who could be waiting
             pass
 
-    def is_current(self) -> bool:
-        """Whether this very loop runs in the calling thread."""
-        try:
-            return asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            trio = sys.modules.get("trio")
-            if self._token is None or trio is None:
-                return False
-            try:
-                return trio.lowlevel.current_trio_token() is self._token
-            except RuntimeError:
-                return False
-
     def spawn(self, coroutine: Any, context: Context) -> None:
         """Start a task inside `context` for a coroutine that never raises; to be called on the loop, through `post`."""
         if self._loop is not None:
@@ -101,7 +88,8 @@ def _resolve(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-# The loop that code of this request (or of a task or thread with a copy of its Context) belongs to; unset means the portal's.
+# The loop that code of this request (or of a task or thread with a copy of its Context) belongs to; unset means the
+# portal's.
 home_of_context: ContextVar[Home | None] = ContextVar("duoflask.home", default=None)
 
 # Set while a function that occupies a thread waits for the coroutine in whose Context this is read.
@@ -109,7 +97,10 @@ occupies_thread: ContextVar[bool] = ContextVar("duoflask.occupies_thread", defau
 
 
 class _Job:
-    """One call for a worker thread. `claimed` is set by whoever comes first: the worker, or the one who withdraws it."""
+    """One call for a worker thread.
+
+    `claimed` is set by whoever comes first: the worker, or the one who withdraws it.
+    """
 
     __slots__ = ("claimed", "done", "function", "notify", "result")
 
@@ -131,10 +122,11 @@ class _Job:
 class Workers:
     """A pool of at most `limit` threads that is fed by one plain queue.
 
-    PERF: a hop through the queue costs 21 us, through an executor 28, through anyio.to_thread 40; sixteen at a time it is
-    1.9 against 33 (benchmarks/, "def under ASGI"). The number of threads is the limiter, so nothing else is taken or given
-    back. Work that was called, through a loop, by a function that itself occupies one of the threads may exceed the limit:
-    it would otherwise wait for a thread that waits for it.
+    PERF: a hop through the queue costs 21 us, through an executor 28, through anyio.to_thread 40; sixteen at a time it
+    is 1.9 against 33 (benchmarks/, "def under ASGI"). The number of threads is the limiter, so nothing else is taken or
+    given back. Work that was called, through a loop, by a function that itself occupies one of the threads may exceed
+    the
+    limit: it would otherwise wait for a thread that waits for it.
     """
 
     def __init__(self, limit: int = DEFAULT_WORKER_THREADS) -> None:
@@ -213,9 +205,9 @@ class Workers:
     def wait_for(self, function: Callable[[], Any], home: Home, *, nested: bool = False) -> Generator[Any, Any, Any]:
         """Run a function that never raises in a worker thread, and wait for it on the loop.
 
-        A cancellation withdraws it while it is still queued. Once it runs, it is waited for in a shielded scope, because its
-        thread is inside the request's Context: anyio's scope would otherwise retry at every turn of the loop, which costs a
-        full core, and the cancellation is raised afterwards.
+        A cancellation withdraws it while it is still queued. Once it runs, it is waited for in a shielded scope,
+        because its thread is inside the request's Context: anyio's scope would otherwise retry at every turn of the
+        loop, which costs a full core, and the cancellation is raised afterwards.
 
         Returns:
             The function's result and the cancellation that arrived meanwhile, or None.
@@ -231,7 +223,7 @@ class Workers:
             cancellation = exc
         else:
             return job.result, None
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):  # noqa: ASYNC100 - a generator awaits by 'yield from'
             while not job.done:
                 notify, wait = home.waiter()
                 job.notify = notify
@@ -239,13 +231,11 @@ class Workers:
                     break
                 try:
                     yield from wait()
-                except BaseException:  # noqa: BLE001 - native cancel() again: the first one is raised below
+                except BaseException:
                     continue
         return job.result, cancellation
 
-    def leg(
-        self, traveller: Traveller, coroutine: Work
-    ) -> Generator[Any, Any, tuple[Leg, BaseException | None]]:
+    def leg(self, traveller: Traveller, coroutine: Work) -> Generator[Any, Any, tuple[Leg, BaseException | None]]:
         """Run a coroutine's next leg in a worker thread: the `thread_leg` of the ASGI driver."""
         context = traveller.context
         home = context.get(home_of_context)

@@ -37,8 +37,8 @@ VALUE_RE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # Empty is valid as well: the status line then ends in a space.
 REASON_RE = VALUE_RE
 
-# PERF: finding a name that was valid before costs 35 ns, the pattern 150 and lower() 60. Names come from the application's code,
-# mostly; where they come from a peer, the bound keeps them from filling the memory.
+# PERF: finding a name that was valid before costs 35 ns, the pattern 150 and lower() 60. Names come from the
+# application's code, mostly; where they come from a peer, the bound keeps them from filling the memory.
 LOWER_NAMES: dict[str, str] = {}
 _MAX_LOWER_NAMES = 1024
 
@@ -95,9 +95,7 @@ def check_field_value(value: object) -> str:
     if text.isascii() and text.isprintable():
         return text
     if VALUE_RE.fullmatch(text) is None:
-        raise ValueError(
-            f"invalid header value; expected latin-1 text without control characters; got {text[:100]!r}"
-        )
+        raise ValueError(f"invalid header value; expected latin-1 text without control characters; got {text[:100]!r}")
     return text
 
 

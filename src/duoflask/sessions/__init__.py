@@ -6,12 +6,11 @@ Owns the hook points and the session of an app without a secret key. Stores are 
 from __future__ import annotations
 
 from collections.abc import Awaitable, MutableMapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-if TYPE_CHECKING:
-    from ..app import DuoFlask
-    from ..request import Request
-    from ..response import Response
+from ..request import Request
+from ..response import Response
+from ..typing import App
 
 __all__ = ["NullSession", "SessionInterface", "SessionMixin"]
 
@@ -33,7 +32,7 @@ class SessionMixin(MutableMapping[str, Any]):
         self["_permanent"] = bool(value)
 
 
-class NullSession(dict[str, Any], SessionMixin):  # type: ignore[misc]
+class NullSession(dict[str, Any], SessionMixin):
     """The session of an app that cannot keep one: empty to read, an error to write."""
 
     modified = False
@@ -41,11 +40,12 @@ class NullSession(dict[str, Any], SessionMixin):  # type: ignore[misc]
 
     def _fail(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError(
-            "the session cannot be changed because nothing keeps it: no secret key is set, or app.session_interface opened none. "
+            "the session cannot be changed because nothing keeps it: no secret key is set, or "
+            "app.session_interface opened none. "
             "Set app.secret_key to a random value of at least 16 bytes that stays the same."
         )
 
-    __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = __ior__ = _fail  # type: ignore[assignment]
+    __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = __ior__ = _fail
 
 
 class SessionInterface:
@@ -57,7 +57,7 @@ class SessionInterface:
     null_session_class: type[Any] = NullSession
     pickle_based = False
 
-    def make_null_session(self, app: DuoFlask) -> Any:
+    def make_null_session(self, app: App) -> Any:
         """Make what stands for a session that could not be opened."""
         return self.null_session_class()
 
@@ -65,13 +65,9 @@ class SessionInterface:
         """Whether an object is what `make_null_session` made."""
         return isinstance(obj, self.null_session_class)
 
-    def open_session(
-        self, app: DuoFlask, request: Request
-    ) -> SessionMixin | None | Awaitable[SessionMixin | None]:
+    def open_session(self, app: App, request: Request) -> SessionMixin | None | Awaitable[SessionMixin | None]:
         """Open the session of a request; None if there can be none, for want of a secret key."""
         return None
 
-    def save_session(
-        self, app: DuoFlask, session: SessionMixin, response: Response
-    ) -> None | Awaitable[None]:
+    def save_session(self, app: App, session: SessionMixin, response: Response) -> None | Awaitable[None]:
         """Save a session at the end of a request, after the after hooks; not called for a null session."""
