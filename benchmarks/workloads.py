@@ -28,9 +28,10 @@ PAYLOAD = {"message": GREETING}
 # The measured rule stands in the middle of 300: a router that walks a list is neither flattered nor punished.
 RULE_COUNT = 300
 TARGET_INDEX = 150
-# BlackSheep keeps the last 1200 paths that it matched: "params" is answered from there, "params-cold" not.
-PATH_COUNT = 512
-COLD_PATH_COUNT = 2048
+# Different paths, as users have them. BlackSheep keeps the last 1200 paths that it matched: "params-cached" is answered
+# from there, "params" is not.
+PATH_COUNT = 4096
+CACHED_PATH_COUNT = 512
 
 # Each after hook of the workload "hooks" sets one of these.
 AFTER_HEADERS = (("X-After-One", "1"), ("X-After-Two", "2"), ("X-After-Three", "3"))
@@ -117,7 +118,7 @@ WORKLOADS: dict[str, Workload] = {
         Workload("plaintext", ("/plaintext",), (GREETING.encode(),)),
         Workload("json", ("/json",), (json.dumps(PAYLOAD).encode(),), "application/json"),
         _params("params", PATH_COUNT),
-        _params("params-cold", COLD_PATH_COUNT),
+        _params("params-cached", CACHED_PATH_COUNT),
         Workload(
             "hooks",
             ("/hooks",),

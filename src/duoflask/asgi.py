@@ -12,7 +12,7 @@ from typing import Any, Final
 import anyio
 
 from .bridge import drive, to_loop, to_thread
-from .ctx import AppContext
+from .ctx import AppContext, serving
 from .dispatch import dispatch
 from .http.body import BufferedBody
 from .http.errors import ClientDisconnected
@@ -42,7 +42,7 @@ async def serve_asgi(app: App, scope: Scope, receive: Receive, send: Send) -> No
             return await serve_lifespan(app, scope, receive, send)
         raise RuntimeError(f"cannot serve an ASGI connection of type {kind!r}; expected 'http' or 'lifespan'")
     method: str = scope["method"]
-    ctx = AppContext(app, scope, _GATEWAY, method)  # type: ignore[arg-type]
+    ctx = serving(app, scope, _GATEWAY, method)  # type: ignore[arg-type]
     ctx.receive = receive
     ctx.send = send
     for name, value in scope["headers"]:

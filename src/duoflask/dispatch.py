@@ -87,8 +87,9 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
             if not step:
                 _cv_app.set(ctx)
                 known = app._known.get(method)
-                if known is not None and path in known:  # PERF: see linking.match
-                    ctx.rule, ctx.plan = known[path]
+                found = None if known is None else known.get(path)  # PERF: see linking.match
+                if found is not None:
+                    ctx.rule, ctx.plan = found
                     ctx.view_args = {}
                 else:
                     match(app, ctx, method, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from markupsafe import escape
@@ -13,6 +14,8 @@ from .response import Response
 
 __all__ = ["make_redirect", "redirect", "url_for"]
 
+# RFC 3986 3.1, after the blanks and control characters that browsers skip.
+_SCHEME_RE = re.compile(r"[\x00-\x20]*([A-Za-z][A-Za-z0-9+.\-]*):")
 _REDIRECT_CODES = frozenset({301, 302, 303, 305, 307, 308})
 
 
@@ -45,10 +48,13 @@ def make_redirect(location: str, code: int, response_class: type[Response]) -> R
     if code not in _REDIRECT_CODES:
         raise ValueError(f"invalid code of a redirect; expected one of {sorted(_REDIRECT_CODES)}; got {code!r}")
     shown = escape(location)
+    # A page must not offer a script to click on; a browser follows such a Location field nowhere.
+    scheme = _SCHEME_RE.match(location)
+    link = f'<a href="{shown}">{shown}</a>' if scheme is None or scheme[1].lower() in ("http", "https") else shown
     page = (
         "<!doctype html>\n<html lang=en>\n<title>Redirecting...</title>\n<h1>Redirecting...</h1>\n"
         "<p>You should be redirected automatically to the target URL: "
-        f'<a href="{shown}">{shown}</a>. If not, click the link.\n'
+        f"{link}. If not, click the link.\n"
     )
     response = response_class(page, code, mimetype="text/html")
     response.headers["Location"] = iri_to_uri(location)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from .bridge import WSGIDriver, hand_over, to_loop, to_thread
-from .ctx import AppContext
+from .ctx import AppContext, serving
 from .dispatch import dispatch
 from .exceptions import HTTPException
 from .http.body import BufferedBody
@@ -27,7 +27,7 @@ CHUNK_BYTES: Final = 65536
 def serve_wsgi(app: App, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Serve one request in the calling thread (PEP 3333); replace it to wrap the app in WSGI middleware."""
     method: str = environ["REQUEST_METHOD"]
-    ctx = AppContext(app, environ, _GATEWAY, method)
+    ctx = serving(app, environ, _GATEWAY, method)
     length = environ.get("CONTENT_LENGTH")
     if length:
         ctx.declare_length(length)

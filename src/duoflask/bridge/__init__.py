@@ -11,14 +11,13 @@ word (`await to_thread()`, `await to_loop()`), and whoever drives it resumes it 
 share a crossing because nothing asks for one in between. Each stretch on one side is a *leg*:
 
 * WSGI: the first leg runs in the server's thread. The first wish for `LOOP` makes one task on the process's portal
-  loop, which
-  drives from there on and has every further thread leg run by the waiting server's thread (`portal.py`).
+  loop, which drives from there on and has every further thread leg run by the waiting server's thread (`portal.py`).
 * ASGI: the first leg runs in the server's task, thread legs in worker threads (`workers.py`).
 
 Every leg enters the request's own Context and leaves it at its end, so the Context is never entered twice, a token
-taken on one side can be reset on the other, and nothing stays set on a thread. Whatever else a coroutine suspends on on
-a loop (futures, trio traps) passes through to the loop's own task. Outcomes cross threads as data, never as a task's
-exception.
+taken on one side can be reset on the other, and nothing stays set on a thread. Whatever else a coroutine suspends on
+on a loop (futures, trio traps) passes through to the loop's own task. Outcomes cross threads as data, never as a
+task's exception.
 """
 
 from __future__ import annotations

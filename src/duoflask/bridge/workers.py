@@ -125,8 +125,7 @@ class Workers:
     PERF: a hop through the queue costs 21 us, through an executor 28, through anyio.to_thread 40; sixteen at a time it
     is 1.9 against 33 (benchmarks/, "def under ASGI"). The number of threads is the limiter, so nothing else is taken or
     given back. Work that was called, through a loop, by a function that itself occupies one of the threads may exceed
-    the
-    limit: it would otherwise wait for a thread that waits for it.
+    the limit: it would otherwise wait for a thread that waits for it.
     """
 
     def __init__(self, limit: int = DEFAULT_WORKER_THREADS) -> None:
