@@ -94,16 +94,10 @@ class Runner:
     def run(self, suite: Suite, names: Sequence[str]) -> None:
         for workload_name in suite.workloads:
             for concurrency in suite.concurrency:
-                label = (
-                    workload_name
-                    if len(suite.concurrency) == 1
-                    else f"{workload_name}, {concurrency} at a time"
-                )
+                label = workload_name if len(suite.concurrency) == 1 else f"{workload_name}, {concurrency} at a time"
                 self._run_group(suite, WORKLOADS[workload_name], concurrency, label, names)
 
-    def _run_group(
-        self, suite: Suite, workload: Workload, concurrency: int, label: str, names: Sequence[str]
-    ) -> None:
+    def _run_group(self, suite: Suite, workload: Workload, concurrency: int, label: str, names: Sequence[str]) -> None:
         contestants = []
         for name in names:
             if name not in suite.contestants:
@@ -174,12 +168,8 @@ def _available(names: Sequence[str]) -> list[str]:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.inprocess", description=__doc__.partition(".")[0]
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="shorter blocks: a look, not a figure to publish"
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.inprocess", description=__doc__.partition(".")[0])
+    parser.add_argument("--quick", action="store_true", help="shorter blocks: a look, not a figure to publish")
     parser.add_argument(
         "--only",
         metavar="NAME,...",
@@ -187,9 +177,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="suites, workloads and contestants to keep, e.g. wsgi,plaintext,duoflask,falcon",
     )
     parser.add_argument("--protocol", choices=("wsgi", "asgi"), help="only the suites of this protocol")
-    parser.add_argument(
-        "--rounds", type=int, default=DEFAULT_ROUNDS, help="at least 7 (default: %(default)s)"
-    )
+    parser.add_argument("--rounds", type=int, default=DEFAULT_ROUNDS, help="at least 7 (default: %(default)s)")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write every round's figures here")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a goal is missed")

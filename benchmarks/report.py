@@ -169,9 +169,7 @@ def _grid(cells: Sequence[tuple[str, ...]]) -> str:
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width) for cell, width in zip(row, widths)
-    ]
+    padded = [cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width) for cell, width in zip(row, widths)]
     return "| " + " | ".join(padded) + " |"
 
 

@@ -72,9 +72,7 @@ class WsgiDriver:
 class AsgiDriver:
     """Await an ASGI application once a request on a running loop, by `concurrency` tasks at a time."""
 
-    def __init__(
-        self, app: Any, paths: tuple[str, ...], loop: asyncio.AbstractEventLoop, concurrency: int = 1
-    ) -> None:
+    def __init__(self, app: Any, paths: tuple[str, ...], loop: asyncio.AbstractEventLoop, concurrency: int = 1) -> None:
         self.app = app
         self.loop = loop
         self.concurrency = concurrency
@@ -88,9 +86,7 @@ class AsgiDriver:
         channel = _RecordingChannel()
         await self.app(self.scopes[index].copy(), channel.receive, channel.send)
         start = channel.messages[0]
-        headers = tuple(
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in start["headers"]
-        )
+        headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in start["headers"])
         body = b"".join(message.get("body", b"") for message in channel.messages[1:])
         return Answer(start["status"], headers, body)
 

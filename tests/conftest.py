@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
 import pytest
+from hypothesis import settings
 
 from duoflask.bridge import current_portal
 from duoflask.ctx import _cv_app
 from duoflask.testing import create_environ
+
+# `make fuzz`: many more draws, and as many for the tests that count cases of their own (tests/routing).
+settings.register_profile("fuzz", max_examples=20_000, deadline=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the tests that draw several cases an example how many are wanted."""
+    if config.getoption("--hypothesis-profile", None) == "fuzz":
+        os.environ.setdefault("DUOFLASK_FUZZ", "100000")
 
 
 @pytest.fixture(params=["wsgi", "asgi"])

@@ -260,9 +260,7 @@ def test_foreign_wsgi_app_does_not_run_on_the_loop(client: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("colour", [as_sync, as_async])
-def test_wrong_answer_is_an_error_that_names_the_view(
-    answer: Any, message: str, colour: Any, client: Any
-) -> None:
+def test_wrong_answer_is_an_error_that_names_the_view(answer: Any, message: str, colour: Any, client: Any) -> None:
     app = duoflask.Flask("app")
     app.testing = True
     view = colour(lambda: answer)

@@ -82,9 +82,7 @@ def expected(client: Any, target: str, colour: str) -> tuple[int, bytes, list[st
 
 @pytest.mark.parametrize("colour", ["def", "async def"])
 @pytest.mark.parametrize("point", REACHED_BY)
-def test_override_in_a_subclass_is_called_and_its_super_does_the_rest(
-    point: str, colour: str, client: Any
-) -> None:
+def test_override_in_a_subclass_is_called_and_its_super_does_the_rest(point: str, colour: str, client: Any) -> None:
     calls: list[str] = []
 
     def override(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -357,9 +355,7 @@ def test_url_is_that_of_flask(endpoint: str, values: dict[str, Any]) -> None:
         assert duoflask.url_for(endpoint, **values) == flask.url_for(endpoint, **values)
         assert ours.url_for(endpoint, **values) == theirs.url_for(endpoint, **values)
     for app in (ours, theirs):
-        app.config.update(
-            SERVER_NAME="example.org:81", APPLICATION_ROOT="/root", PREFERRED_URL_SCHEME="https"
-        )
+        app.config.update(SERVER_NAME="example.org:81", APPLICATION_ROOT="/root", PREFERRED_URL_SCHEME="https")
     with ours.app_context(), theirs.app_context():
         if not endpoint.startswith("."):
             assert duoflask.url_for(endpoint, **values) == flask.url_for(endpoint, **values)
@@ -368,9 +364,7 @@ def test_url_is_that_of_flask(endpoint: str, values: dict[str, Any]) -> None:
 def test_url_of_an_absolute_path_is_built_in_a_request_of_each_protocol(client: Any) -> None:
     app = with_rules(duoflask.Flask)
     app.add_url_rule("/url", "url", lambda: duoflask.url_for("item", id=1, _external=True))
-    assert (
-        client(app).get("/url", base_url="https://example.org/root").text == "https://example.org/root/get/1"
-    )
+    assert client(app).get("/url", base_url="https://example.org/root").text == "https://example.org/root/get/1"
 
 
 def test_url_that_cannot_be_built_asks_the_handlers() -> None:
@@ -480,9 +474,7 @@ def listened(app: Any, **kwargs: Any) -> tuple[Any, ...]:
     """What `app.run` hands to the server."""
     calls: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "duoflask.app.run_server", lambda app, host, port, **options: calls.append((host, port, options))
-        )
+        patch.setattr("duoflask.app.run_server", lambda app, host, port, **options: calls.append((host, port, options)))
         app.run(**kwargs)
     return calls[0]
 
@@ -506,9 +498,7 @@ def test_run_listens_where_flask_would(server_name: Any, arguments: Any, host: s
 
 def test_run_sets_debug_and_drops_what_only_flask_knows() -> None:
     app = duoflask.Flask("app")
-    assert listened(app, debug=True, threaded=True, use_reloader=False, interface="wsgi")[2] == {
-        "interface": "wsgi"
-    }
+    assert listened(app, debug=True, threaded=True, use_reloader=False, interface="wsgi")[2] == {"interface": "wsgi"}
     assert app.debug is True
 
 

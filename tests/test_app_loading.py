@@ -81,9 +81,7 @@ def test_several_instances_are_an_error_that_says_what_to_write() -> None:
 
 
 def test_module_without_application_is_an_error_that_says_what_was_looked_for() -> None:
-    with pytest.raises(
-        NoAppException, match="'app' and 'application'.*'create_app' and 'make_app'.*--app hello:name"
-    ):
+    with pytest.raises(NoAppException, match="'app' and 'application'.*'create_app' and 'make_app'.*--app hello:name"):
         find_best_app(module(app=1))
 
 
@@ -171,9 +169,7 @@ def test_usual_files_are_found(file: str, tmp_path: Path) -> None:
 
 
 def test_nothing_to_find_says_what_to_write() -> None:
-    with pytest.raises(
-        NoAppException, match="DUOFLASK_APP or FLASK_APP(.|\n)*wsgi.py nor app.py(.|\n)*--app hello"
-    ):
+    with pytest.raises(NoAppException, match="DUOFLASK_APP or FLASK_APP(.|\n)*wsgi.py nor app.py(.|\n)*--app hello"):
         ScriptInfo().load_app()
 
 

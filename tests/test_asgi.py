@@ -49,9 +49,7 @@ def agen() -> AsyncIterator[str]:
         (lambda: (iter("ab"), 304), [b""]),
     ],
 )
-def test_messages_come_in_the_order_of_the_protocol(
-    view: Any, bodies: Any, backend: str, channel: Any
-) -> None:
+def test_messages_come_in_the_order_of_the_protocol(view: Any, bodies: Any, backend: str, channel: Any) -> None:
     app = duoflask.Flask("app")
     app.add_url_rule("/", "view", view)
     sent = serve(app, channel("/"), backend).sent
@@ -127,9 +125,7 @@ def test_root_path_is_taken_off_whether_the_server_left_it_or_not(
 
 def test_scope_without_optional_keys_is_enough(channel: Any) -> None:
     app = duoflask.Flask("app")
-    app.add_url_rule(
-        "/<name>", "view", lambda name: f"{name} {duoflask.request.url} {duoflask.request.remote_addr}"
-    )
+    app.add_url_rule("/<name>", "view", lambda name: f"{name} {duoflask.request.url} {duoflask.request.remote_addr}")
     opened = channel("/x")
     for key in ("raw_path", "root_path", "client", "server", "scheme", "asgi", "http_version"):
         del opened.scope[key]

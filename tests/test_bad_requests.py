@@ -59,9 +59,7 @@ def ask(
         "method": "POST",
         "scheme": "http",
         "path": shown,
-        "raw_path": b"".join(b"%%%02x" % byte for byte in raw_path)
-        if raw_path is not None
-        else path.encode(),
+        "raw_path": b"".join(b"%%%02x" % byte for byte in raw_path) if raw_path is not None else path.encode(),
         "query_string": query,
         "root_path": "",
         "headers": headers,

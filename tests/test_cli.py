@@ -170,7 +170,5 @@ def test_plugins_are_found(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None
         def load(self) -> click.Command:
             return click.Command("plugin", callback=lambda: click.echo("plugged"))
 
-    monkeypatch.setattr(
-        importlib.metadata, "entry_points", lambda group: [Entry()] if group == wanted else []
-    )
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry()] if group == wanted else [])
     assert CliRunner().invoke(FlaskGroup(create_app=App), ["plugin"]).output == "plugged\n"

@@ -51,16 +51,12 @@ class Trace:
         plan: What functions do instead of nothing: name to callable.
     """
 
-    def __init__(
-        self, kind: type[Any], colours: str = "d", plan: dict[str, Callable[..., Any]] | None = None
-    ) -> None:
+    def __init__(self, kind: type[Any], colours: str = "d", plan: dict[str, Callable[..., Any]] | None = None) -> None:
         self.log: list[Any] = []
         self.app = app = kind("trace")
         self._colours, self._made = colours, 0
         self._plan = plan or {}
-        self._after_this_request = (
-            flask.after_this_request if kind is flask.Flask else duoflask.after_this_request
-        )
+        self._after_this_request = flask.after_this_request if kind is flask.Flask else duoflask.after_this_request
         module = flask.signals if kind is flask.Flask else signals
         self._receivers: list[Any] = []
         for name in REQUEST_SIGNALS:
@@ -273,22 +269,13 @@ def pair(name: str) -> tuple[Any, Any]:
 
 HANDLED = [
     *[(code, code) for code in (400, 403, 404, 405, 418, 500)],
-    *[
-        pair(name)
-        for name in ("HTTPException", "NotFound", "BadRequest", "BadRequestKeyError", "InternalServerError")
-    ],
+    *[pair(name) for name in ("HTTPException", "NotFound", "BadRequest", "BadRequestKeyError", "InternalServerError")],
     (Teapot, TheirTeapot),
     (OwnNotFound, TheirOwnNotFound),
-    *[
-        (kind, kind)
-        for kind in (Exception, LookupError, KeyError, OwnLookup, ArithmeticError, ZeroDivisionError)
-    ],
+    *[(kind, kind) for kind in (Exception, LookupError, KeyError, OwnLookup, ArithmeticError, ZeroDivisionError)],
 ]
 RAISED = [
-    *[
-        pair(name)
-        for name in ("NotFound", "Forbidden", "BadRequest", "BadRequestKeyError", "InternalServerError")
-    ],
+    *[pair(name) for name in ("NotFound", "Forbidden", "BadRequest", "BadRequestKeyError", "InternalServerError")],
     (Teapot, TheirTeapot),
     (OwnNotFound, TheirOwnNotFound),
     *[(kind, kind) for kind in (KeyError, OwnLookup, ZeroDivisionError, ValueError)],

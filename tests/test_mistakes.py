@@ -333,7 +333,5 @@ def test_form_that_a_redirect_of_the_router_would_lose_in_debug_mode(client: Any
 
 
 def test_call_of_the_app_with_something_else() -> None:
-    with pytest.raises(
-        TypeError, match=r"\(environ, start_response\), \(scope, receive, send\) or \(scope\)"
-    ):
+    with pytest.raises(TypeError, match=r"\(environ, start_response\), \(scope, receive, send\) or \(scope\)"):
         make_app()("x")

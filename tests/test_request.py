@@ -61,9 +61,7 @@ def make_environ(
     return environ | extra
 
 
-def make_scope(
-    method="GET", path="/", query="", headers=HEADERS, body=b"", root="", scheme="http", length=True
-):
+def make_scope(method="GET", path="/", query="", headers=HEADERS, body=b"", root="", scheme="http", length=True):
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
     if body and length and b"content-length" not in dict(raw):
         raw.append((b"content-length", str(len(body)).encode()))
@@ -139,12 +137,7 @@ def test_collections_are_werkzeugs(make, data):
     assert list(ours.args.lists()) == list(theirs.args.lists())
     assert list(ours.cookies.lists()) == list(theirs.cookies.lists())
     assert list(ours.access_route) == list(theirs.access_route)
-    assert (
-        ours.user_agent.string
-        == str(ours.user_agent)
-        == ours.user_agent.to_header()
-        == theirs.user_agent.string
-    )
+    assert ours.user_agent.string == str(ours.user_agent) == ours.user_agent.to_header() == theirs.user_agent.string
     assert repr(ours) == repr(theirs)
 
 
@@ -346,9 +339,7 @@ def test_body_over_the_limit_is_a_413_each_time(make, read):
 
 @pytest.mark.parametrize("read", READS)
 def test_chunked_body_over_the_limit_is_a_413_each_time(read):
-    environ = make_environ(
-        method="POST", headers=FORM, body=b"1234", length=False, **{"wsgi.input_terminated": True}
-    )
+    environ = make_environ(method="POST", headers=FORM, body=b"1234", length=False, **{"wsgi.input_terminated": True})
     request = Request(environ)
     request.max_content_length = 3
     for _ in range(2):

@@ -400,9 +400,7 @@ def test_cookie_is_deleted_as_by_flask(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("status", [200, 204, 304, 404])
-@pytest.mark.parametrize(
-    "make", [lambda kind, s: kind("body", s), lambda kind, s: kind(iter(["bo", "dy"]), s)]
-)
+@pytest.mark.parametrize("make", [lambda kind, s: kind("body", s), lambda kind, s: kind(iter(["bo", "dy"]), s)])
 def test_response_is_a_wsgi_application(make: Any, status: int, method: str) -> None:
     def run(kind: Any) -> Any:
         body, line, headers = run_wsgi_app(make(kind, status), create_environ("/", method=method))

@@ -228,9 +228,7 @@ def test_decorators_return_the_function() -> None:
         assert decorator(function) is function
 
 
-@pytest.mark.parametrize(
-    "which", [404, KeyError, 999, "404", NotFound("x"), KeyError("x"), int, None, object()]
-)
+@pytest.mark.parametrize("which", [404, KeyError, 999, "404", NotFound("x"), KeyError("x"), int, None, object()])
 def test_error_handlers_are_registered_for_what_flask_takes(which: Any) -> None:
     import werkzeug.exceptions
 

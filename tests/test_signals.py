@@ -24,8 +24,6 @@ def test_signal_has_flasks_name_and_our_namespace(name: str) -> None:
 
 def test_receiver_gets_sender_and_arguments() -> None:
     seen: list[object] = []
-    with duoflask.signals.request_finished.connected_to(
-        lambda sender, **kwargs: seen.append((sender, kwargs))
-    ):
+    with duoflask.signals.request_finished.connected_to(lambda sender, **kwargs: seen.append((sender, kwargs))):
         duoflask.signals.request_finished.send("app", response=1)
     assert seen == [("app", {"response": 1})]

@@ -65,9 +65,7 @@ def make_app() -> duoflask.Flask:
 
 def environ_of(path: str = "/", **kwargs: Any) -> dict[str, Any]:
     environ = create_environ(path, **kwargs)
-    return {
-        key: value for key, value in environ.items() if key not in {"CONTENT_TYPE", "CONTENT_LENGTH"} or value
-    }
+    return {key: value for key, value in environ.items() if key not in {"CONTENT_TYPE", "CONTENT_LENGTH"} or value}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])

@@ -38,9 +38,7 @@ def build_asgi(workload: str) -> Any:
         app.add_route("/json", _AsyncJson())
         return app
     if workload == "hooks":
-        app = falcon.asgi.App(
-            media_type=falcon.MEDIA_TEXT, middleware=[_AsyncOne(), _AsyncTwo(), _AsyncThree()]
-        )
+        app = falcon.asgi.App(media_type=falcon.MEDIA_TEXT, middleware=[_AsyncOne(), _AsyncTwo(), _AsyncThree()])
     else:
         app = falcon.asgi.App(media_type=falcon.MEDIA_TEXT)
     if workload == "params":

@@ -20,9 +20,7 @@ def build_asgi(workload: str) -> Any:
     if workload == "params":
         rules = rule_paths("/{section}/{id:int}/posts/{slug:str}")
         return Starlette(
-            routes=[
-                Route(rule, _post if index == TARGET_INDEX else _other) for index, rule in enumerate(rules)
-            ]
+            routes=[Route(rule, _post if index == TARGET_INDEX else _other) for index, rule in enumerate(rules)]
         )
     if workload == "hooks":
         middleware = [

@@ -58,8 +58,7 @@ def find_best_app(module: ModuleType) -> Any:
     where = module.__name__
     if found:
         raise NoAppException(
-            f"Found {len(found)} applications in module '{where}'. "
-            f"Say which: '--app {where}:name' with its name there."
+            f"Found {len(found)} applications in module '{where}'. Say which: '--app {where}:name' with its name there."
         )
     for name in _FACTORIES:
         factory = getattr(module, name, None)
@@ -134,9 +133,7 @@ def _parse_reference(text: str) -> tuple[str, list[Any] | None, dict[str, Any]]:
     try:
         expression = ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
-        raise NoAppException(
-            f"Cannot read '{text}'; expected a name, or a call of a function by its name."
-        ) from None
+        raise NoAppException(f"Cannot read '{text}'; expected a name, or a call of a function by its name.") from None
     if isinstance(expression, ast.Name):
         return expression.id, None, {}
     if not isinstance(expression, ast.Call) or not isinstance(expression.func, ast.Name):
@@ -145,9 +142,7 @@ def _parse_reference(text: str) -> tuple[str, list[Any] | None, dict[str, Any]]:
         args = [ast.literal_eval(arg) for arg in expression.args]
         kwargs = {str(item.arg): ast.literal_eval(item.value) for item in expression.keywords if item.arg}
     except ValueError:
-        raise NoAppException(
-            f"Cannot read the arguments in '{text}'; expected literals such as 'dev' or 1."
-        ) from None
+        raise NoAppException(f"Cannot read the arguments in '{text}'; expected literals such as 'dev' or 1.") from None
     return expression.func.id, args, kwargs
 
 

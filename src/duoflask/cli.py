@@ -91,9 +91,7 @@ def _set_debug(ctx: click.Context, param: click.Parameter, value: bool | None) -
 
 
 def _set_env_file(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is not None or (
-        ctx.ensure_object(ScriptInfo).load_dotenv_defaults and not first_env("SKIP_DOTENV")
-    ):
+    if value is not None or (ctx.ensure_object(ScriptInfo).load_dotenv_defaults and not first_env("SKIP_DOTENV")):
         load_dotenv(value, load_defaults=not first_env("SKIP_DOTENV"))
     return value
 
@@ -241,16 +239,12 @@ class FlaskGroup(AppGroup):
 
 
 @click.command("run", short_help="Serve the application.")
-@click.option(
-    "-h", "--host", default="127.0.0.1", envvar=["DUOFLASK_RUN_HOST", "FLASK_RUN_HOST"], show_default=True
-)
+@click.option("-h", "--host", default="127.0.0.1", envvar=["DUOFLASK_RUN_HOST", "FLASK_RUN_HOST"], show_default=True)
 @click.option("-p", "--port", default=5000, envvar=["DUOFLASK_RUN_PORT", "FLASK_RUN_PORT"], show_default=True)
 @click.option("--uds", metavar="PATH", help="Listen on a unix socket instead.")
 @click.option("--interface", type=click.Choice(["asgi", "wsgi"]), default="asgi", show_default=True)
 @click.option("--loop", type=click.Choice(["asyncio", "trio"]), default="asyncio", show_default=True)
-@click.option(
-    "--debug/--no-debug", default=None, expose_value=False, callback=_set_debug, help="Set debug mode."
-)
+@click.option("--debug/--no-debug", default=None, expose_value=False, callback=_set_debug, help="Set debug mode.")
 @pass_script_info
 def run_command(info: ScriptInfo, host: str, port: int, uds: str | None, interface: str, loop: str) -> None:
     """Serve the application with the built-in server until Ctrl+C or SIGTERM."""
@@ -258,9 +252,7 @@ def run_command(info: ScriptInfo, host: str, port: int, uds: str | None, interfa
     try:
         run_server(app, host, port, uds=uds, interface=interface, loop=loop)
     except (LifespanError, OSError) as exc:
-        raise click.ClickException(
-            str(exc.strerror or exc) if isinstance(exc, OSError) else str(exc)
-        ) from exc
+        raise click.ClickException(str(exc.strerror or exc) if isinstance(exc, OSError) else str(exc)) from exc
 
 
 cli = FlaskGroup(

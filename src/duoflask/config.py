@@ -262,9 +262,7 @@ class Config(dict[str, Any]):
                 self[key] = value
         return True
 
-    def get_namespace(
-        self, namespace: str, lowercase: bool = True, trim_namespace: bool = True
-    ) -> dict[str, Any]:
+    def get_namespace(self, namespace: str, lowercase: bool = True, trim_namespace: bool = True) -> dict[str, Any]:
         """Return the keys that start with `namespace` as a dictionary of their own.
 
         Args:

@@ -87,7 +87,7 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
             if not step:
                 _cv_app.set(ctx)
                 known = app._known.get(method)
-                found = None if known is None else known.get(path)  # PERF: see linking.match
+                found = None if known is None else known.get(path)  # type: ignore[arg-type]  # PERF: see linking.match
                 if found is not None:
                     ctx.rule, ctx.plan = found
                     ctx.view_args = {}

@@ -166,9 +166,7 @@ class Request(Connection):
     def _open_body(self) -> Any:
         """Return the body after every check that needs no reading; the only place that knows its source."""
         if self.shallow:
-            raise RuntimeError(
-                "this request is shallow: its body belongs to the application behind the middleware"
-            )
+            raise RuntimeError("this request is shallow: its body belongs to the application behind the middleware")
         length = None if self._is_chunked else parse_content_length(self.headers.get("Content-Length"))
         limit = self.max_content_length
         body = self._body
@@ -254,9 +252,7 @@ class Request(Connection):
     def values(self) -> Any:
         """`args`, and `form` unless the method is GET, read as one."""
         sources = [self.args] if self.method == "GET" else [self.args, self.form]
-        return CombinedMultiDict(
-            [source if isinstance(source, MultiDict) else MultiDict(source) for source in sources]
-        )
+        return CombinedMultiDict([source if isinstance(source, MultiDict) else MultiDict(source) for source in sources])
 
     # JSON
 
@@ -307,8 +303,7 @@ class Request(Connection):
         """
         if e is None:
             raise UnsupportedMediaType(
-                "the body was not read as JSON; expected Content-Type 'application/json';"
-                f" got {self.mimetype!r}"
+                f"the body was not read as JSON; expected Content-Type 'application/json'; got {self.mimetype!r}"
             )
         if self._debug:
             raise BadRequest(f"Failed to decode JSON object: {e}") from e

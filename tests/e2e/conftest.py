@@ -86,9 +86,7 @@ class Server:
         self.port = _free_port()
         self.log_path = log_path
         command = [part.replace("{port}", str(self.port)) for part in kind.command]
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))
-        }
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
         # The package may be installed, or be taken from src/; the example comes from the current directory.
         environment["PYTHONPATH"] = str(Path(duoflask.__file__).parents[1])
         environment["PYTHONUNBUFFERED"] = "1"

@@ -78,9 +78,7 @@ CASES = [
     ),
     Case("empty form", "/form", method="POST", headers=FORM, send=b"", body=b"Hello, stranger!"),
     Case("JSON, def", "/sum", method="POST", headers=JSON, send=b'{"numbers": [1, 2, 3]}', json={"sum": 6}),
-    Case(
-        "JSON, async def", "/sum/async", method="POST", headers=JSON, send=b'{"numbers":[4]}', json={"sum": 4}
-    ),
+    Case("JSON, async def", "/sum/async", method="POST", headers=JSON, send=b'{"numbers":[4]}', json={"sum": 4}),
     Case("bad JSON, def", "/sum", 400, method="POST", headers=JSON, send=b'{"numbers": [1,'),
     Case("bad JSON, async def", "/sum/async", 400, method="POST", headers=JSON, send=b"[1,"),
     Case("not JSON, def", "/sum", 415, method="POST", headers=TEXT, send=b'{"numbers": []}'),
@@ -105,9 +103,7 @@ CASES = [
         headers={"X-Visitor": "Ada"},
         expect={"X-After-Def": "Ada", "X-After-Async-Def": "Ada"},
     ),
-    Case(
-        "context ends with the request", "/", expect={"X-After-Def": "nobody", "X-After-Async-Def": "nobody"}
-    ),
+    Case("context ends with the request", "/", expect={"X-After-Def": "nobody", "X-After-Async-Def": "nobody"}),
     Case(
         "stream, def",
         "/stream",
@@ -129,9 +125,7 @@ CASES = [
     Case("wrong method", "/form", 405, method="DELETE", allow=FORM_METHODS),
     Case("slash redirect", "/rooms?a=%20b&c", 308, expect={"Location": "http://{host}/rooms/?a=%20b&c"}),
     Case("slash", "/rooms/", body=b"rooms"),
-    Case(
-        "error handler, def", "/nowhere", 404, body=b"nothing at /nowhere", expect={"X-After-Def": "nobody"}
-    ),
+    Case("error handler, def", "/nowhere", 404, body=b"nothing at /nowhere", expect={"X-After-Def": "nobody"}),
     Case("path beyond ASCII", "/n%C3%A4", 404, body="nothing at /nä".encode()),
     Case("path of invalid UTF-8", "/users/%ff", 400),
     Case(
@@ -152,9 +146,7 @@ def test_all_servers_answer_alike(server: Server, case: Case) -> None:
     connection = server.connect()
     body: bytes | Iterator[bytes] | None = iter(case.send) if isinstance(case.send, list) else case.send
     try:
-        connection.request(
-            case.method, case.target, body, case.headers, encode_chunked=isinstance(case.send, list)
-        )
+        connection.request(case.method, case.target, body, case.headers, encode_chunked=isinstance(case.send, list))
         response = connection.getresponse()
         got = response.read()
     finally:
@@ -240,9 +232,7 @@ def test_teardown_functions_run_once_a_request(server: Server) -> None:
     # Each look at /counts is counted as a request before it answers, and as a teardown after it.
     begun = after["requests"] - before["requests"]
     assert begun > len(targets)
-    assert {hook: after[hook] - before[hook] for hook in TEARDOWN_HOOKS} == dict.fromkeys(
-        TEARDOWN_HOOKS, begun
-    )
+    assert {hook: after[hook] - before[hook] for hook in TEARDOWN_HOOKS} == dict.fromkeys(TEARDOWN_HOOKS, begun)
 
 
 def _settled_counts(server: Server) -> dict[str, Any]:

@@ -21,9 +21,7 @@ from duoflask.http.uri import (
 )
 
 QUERIES = st.lists(
-    st.sampled_from(
-        ["a", "b", "=", "&", ";", "+", "%20", "%C3%A9", "%ff", "%zz", "%", "é", "%2", "%26", "", "\u20ac"]
-    ),
+    st.sampled_from(["a", "b", "=", "&", ";", "+", "%20", "%C3%A9", "%ff", "%zz", "%", "é", "%2", "%26", "", "\u20ac"]),
     max_size=12,
 ).map("".join)
 
@@ -151,9 +149,7 @@ PATH_TEXT = st.lists(
     st.none() | PATH_TEXT.map(str.encode),
 )
 def test_current_url_is_werkzeugs(host, root, path, query):
-    assert get_current_url("http", host, root, path, query) == oracle.get_current_url(
-        "http", host, root, path, query
-    )
+    assert get_current_url("http", host, root, path, query) == oracle.get_current_url("http", host, root, path, query)
 
 
 @given(

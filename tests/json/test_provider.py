@@ -92,9 +92,7 @@ def test_compact_decides_over_debug(compact: bool | None, debug: bool) -> None:
     app.debug = theirs.debug = debug
     provider, other = DefaultJSONProvider(app), FlaskProvider(theirs)
     provider.compact = other.compact = compact
-    assert provider.response({"b": [1], "a": 2})[0] == other.response({"b": [1], "a": 2}).get_data(
-        as_text=True
-    )
+    assert provider.response({"b": [1], "a": 2})[0] == other.response({"b": [1], "a": 2}).get_data(as_text=True)
 
 
 def test_settings_changed_later_are_noticed() -> None:

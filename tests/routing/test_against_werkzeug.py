@@ -119,9 +119,7 @@ def rule_arguments(draw: st.DrawFn) -> dict[str, Any]:
     rare = draw(st.integers(0, 9))
     if rare == 0:
         options["defaults"] = draw(
-            st.dictionaries(
-                st.sampled_from("abz"), st.sampled_from([1, 7, "a", "ab"]), min_size=1, max_size=2
-            )
+            st.dictionaries(st.sampled_from("abz"), st.sampled_from([1, 7, "a", "ab"]), min_size=1, max_size=2)
         )
     elif rare == 1:
         options["alias"] = True

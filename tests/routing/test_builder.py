@@ -17,9 +17,7 @@ def test_unknown_values_become_the_query() -> None:
 
 
 def test_query_is_sorted_if_the_map_says_so() -> None:
-    assert (
-        adapter(Rule("/", endpoint="x"), sort_parameters=True).build("x", {"b": 1, "a": 2}) == "/app/?a=2&b=1"
-    )
+    assert adapter(Rule("/", endpoint="x"), sort_parameters=True).build("x", {"b": 1, "a": 2}) == "/app/?a=2&b=1"
 
 
 def test_values_are_quoted() -> None:
@@ -72,9 +70,7 @@ def test_url_on_another_subdomain_is_absolute() -> None:
 def test_build_error_says_what_is_missing(
     endpoint: str, values: dict[str, object], method: str | None, hint: str
 ) -> None:
-    bound = adapter(
-        Rule("/user/<int:id>", endpoint="user.show", methods=["GET"]), Rule("/", endpoint="index")
-    )
+    bound = adapter(Rule("/user/<int:id>", endpoint="user.show", methods=["GET"]), Rule("/", endpoint="index"))
     with pytest.raises(BuildError) as caught:
         bound.build(endpoint, values, method)
     assert str(caught.value).startswith(f"Could not build url for endpoint {endpoint!r}")

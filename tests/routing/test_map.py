@@ -49,9 +49,7 @@ def test_find_returns_rule_and_new_arguments() -> None:
 
 
 def test_find_raises_new_errors() -> None:
-    url_map = Map(
-        [Rule("/a", endpoint="a", methods=["POST", "PUT"]), Rule("/ws", endpoint="w", websocket=True)]
-    )
+    url_map = Map([Rule("/a", endpoint="a", methods=["POST", "PUT"]), Rule("/ws", endpoint="w", websocket=True)])
     caught = []
     for _ in range(2):
         with pytest.raises(NotFound) as missing:
@@ -94,9 +92,7 @@ def test_static_is_preferred_to_dynamic_and_backtracking_finds_the_other() -> No
 
 
 def test_methods_of_several_rules_with_one_path() -> None:
-    bound = adapter(
-        Rule("/a", endpoint="get", methods=["GET"]), Rule("/a", endpoint="post", methods=["POST"])
-    )
+    bound = adapter(Rule("/a", endpoint="get", methods=["GET"]), Rule("/a", endpoint="post", methods=["POST"]))
     assert bound.match("/a", "POST")[0] == "post"
     assert bound.allowed_methods("/a") == ["GET", "HEAD", "POST"]
     assert bound.test("/a", "HEAD")
@@ -231,9 +227,7 @@ def test_dispatch_calls_the_view_and_returns_redirects() -> None:
     bound = adapter(Rule("/a/", endpoint="a"))
     assert bound.dispatch(lambda endpoint, values: (endpoint, values), "/a/") == ("a", {})
     assert isinstance(bound.dispatch(lambda endpoint, values: None, "/a"), RequestRedirect)
-    assert isinstance(
-        bound.dispatch(lambda endpoint, values: None, "/b", catch_http_exceptions=True), NotFound
-    )
+    assert isinstance(bound.dispatch(lambda endpoint, values: None, "/b", catch_http_exceptions=True), NotFound)
 
 
 def test_subclasses_of_rule_and_map_work() -> None:

@@ -178,9 +178,7 @@ def echo() -> Any:
             if not message["more_body"]:
                 break
         app.bodies.append(body)
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
-        )
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
         await send({"type": "http.response.body", "body": scope["method"].encode() + b" " + body})
 
     app.scopes = []

@@ -420,9 +420,7 @@ async def test_failed_stream_does_not_end_as_if_complete(connect: Any) -> None:
 
 
 @pytest.mark.parametrize("length", [b"3", b"9"])
-async def test_body_that_does_not_fit_its_length_is_an_error(
-    length: bytes, connect: Any, caplog: Any
-) -> None:
+async def test_body_that_does_not_fit_its_length_is_an_error(length: bytes, connect: Any, caplog: Any) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(start(200, (b"content-length", length)))
         await send(body(b"12", more=True))
@@ -445,9 +443,7 @@ async def test_body_that_does_not_fit_its_length_is_an_error(
         (b"content-length", b"-1"),
     ],
 )
-async def test_header_that_would_split_the_response_is_an_error(
-    header: Any, connect: Any, caplog: Any
-) -> None:
+async def test_header_that_would_split_the_response_is_an_error(header: Any, connect: Any, caplog: Any) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(start(200, header))
         await send(body())
@@ -510,9 +506,7 @@ async def test_access_log_is_one_line_that_cannot_be_forged(connect: Any, caplog
     assert line.endswith(' - "GET /%0d%0a%1b[31m%C2%85%E2%80%A8\\x22x\\x5c?q HTTP/1.1" 200 5')
 
 
-async def test_more_than_the_window_is_not_kept_for_a_client_that_pipelines(
-    connect: Any, anyio_backend: str
-) -> None:
+async def test_more_than_the_window_is_not_kept_for_a_client_that_pipelines(connect: Any, anyio_backend: str) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         with anyio.move_on_after(0.1):
@@ -611,9 +605,7 @@ async def test_stream_that_fails_without_framing_is_reset(tmp_path: Any, anyio_b
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
         await server.started.wait()
-        async with await anyio.connect_tcp(
-            "127.0.0.1", int(server.addresses[0].rpartition(":")[2])
-        ) as stream:
+        async with await anyio.connect_tcp("127.0.0.1", int(server.addresses[0].rpartition(":")[2])) as stream:
             await stream.send(b"GET / HTTP/1.0\r\n\r\n")
             with pytest.raises(anyio.BrokenResourceError), anyio.fail_after(2):
                 while True:

@@ -207,9 +207,7 @@ class Lifespan:
             message = await receive()
             assert message["type"] == f"lifespan.{kind}"
             self.log.append(kind)
-            await send(
-                {"type": f"lifespan.{kind}.{self.answers.get(kind, 'complete')}", "message": "because"}
-            )
+            await send({"type": f"lifespan.{kind}.{self.answers.get(kind, 'complete')}", "message": "because"})
 
 
 async def test_lifespan_surrounds_requests_and_shares_its_state(anyio_backend: str) -> None:
@@ -236,9 +234,7 @@ async def test_application_without_lifespan_is_served_unless_it_is_wanted(anyio_
         await serve(hello, ServerConfig(port=0, lifespan="on"), shutdown_trigger=anyio.sleep_forever)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"interface": "x"}, {"lifespan": "x"}, {"root_path": "x"}, {"root_path": "/x/"}]
-)
+@pytest.mark.parametrize("settings", [{"interface": "x"}, {"lifespan": "x"}, {"root_path": "x"}, {"root_path": "/x/"}])
 def test_wrong_setting_is_an_error_that_says_what_was_expected(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected"):
         ServerConfig(**settings)

@@ -54,9 +54,7 @@ def reply_to(method: str, root: str, path: str, query: str, headers: dict[str, s
 
 
 def wsgi_app(environ: Any, start_response: Any) -> Iterable[bytes]:
-    headers = {
-        key[5:].lower().replace("_", "-"): value for key, value in environ.items() if key[:5] == "HTTP_"
-    }
+    headers = {key[5:].lower().replace("_", "-"): value for key, value in environ.items() if key[:5] == "HTTP_"}
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if key in environ:
             headers[key.lower().replace("_", "-")] = environ[key]

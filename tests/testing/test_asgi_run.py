@@ -135,8 +135,4 @@ async def talks_nonsense(scope: Any, receive: Any, send: Any) -> None:
 def test_an_apps_failure_comes_out(app: Callable[..., Any], error: type[Exception]) -> None:
     with pytest.raises(BaseException) as info:
         life_of(app)
-    assert (
-        info.group_contains(error)
-        if isinstance(info.value, BaseExceptionGroup)
-        else isinstance(info.value, error)
-    )
+    assert info.group_contains(error) if isinstance(info.value, BaseExceptionGroup) else isinstance(info.value, error)

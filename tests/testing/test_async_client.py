@@ -88,9 +88,7 @@ def test_an_app_without_lifespan_is_served(run: Run) -> None:
     run(main)
 
 
-@pytest.mark.parametrize(
-    ("fail", "error"), [("startup", LifespanError), ("raise", Boom), ("shutdown", LifespanError)]
-)
+@pytest.mark.parametrize(("fail", "error"), [("startup", LifespanError), ("raise", Boom), ("shutdown", LifespanError)])
 def test_a_failed_life_comes_out(run: Run, fail: str, error: type[Exception]) -> None:
     async def main() -> None:
         with pytest.raises(error):

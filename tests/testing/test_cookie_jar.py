@@ -39,9 +39,7 @@ PATHS = st.sampled_from(["/", "/x", "/x/", "/x/y", "/xy", "/x/y/z"])
 
 
 @given(DOMAINS, PATHS, DOMAINS, PATHS, st.booleans())
-def test_cookie_is_sent_where_werkzeug_sends_it(
-    domain: str, path: str, host: str, target: str, origin: bool
-) -> None:
+def test_cookie_is_sent_where_werkzeug_sends_it(domain: str, path: str, host: str, target: str, origin: bool) -> None:
     header = f"a=b; Path={path}" + ("" if origin else f"; Domain={domain}")
     ours = Cookie.parse(header, domain, "/")
     assert ours is not None

@@ -68,9 +68,7 @@ PATHS = st.text(st.sampled_from("/abä%20 &=+;:@.,€{}|"), max_size=12).filter(
 
 @given(
     path=PATHS,
-    query=st.dictionaries(
-        st.text(max_size=4), st.text(max_size=4) | st.lists(st.text(max_size=3)), max_size=3
-    ),
+    query=st.dictionaries(st.text(max_size=4), st.text(max_size=4) | st.lists(st.text(max_size=3)), max_size=3),
     root=st.sampled_from(["", "/", "/root", "/rö ot/"]),
     form=st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=3),
 )
@@ -171,9 +169,7 @@ def test_a_stream_that_cannot_seek_ends_by_itself() -> None:
     assert "CONTENT_LENGTH" not in environ
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if not {"input_stream", "content_length"} & set(case)]
-)
+@pytest.mark.parametrize("case", [case for case in CASES if not {"input_stream", "content_length"} & set(case)])
 def test_a_builder_from_an_environ_builds_the_same(case: dict[str, Any]) -> None:
     environ = create_environ(**case)
     again = PlainEnvironBuilder.from_environ(environ, environ_base=case.get("environ_base")).get_environ()

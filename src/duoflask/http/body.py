@@ -118,9 +118,7 @@ class LimitedStream(io.RawIOBase):
             raise ClientDisconnected(f"the body could not be read after {self._position} bytes") from exc
         if not data:
             if not self._limit_is_max:
-                raise ClientDisconnected(
-                    f"the body ended early; expected {limit} bytes; got {self._position}"
-                )
+                raise ClientDisconnected(f"the body ended early; expected {limit} bytes; got {self._position}")
             return b""
         self._position += len(data)
         if limit is not None and self._position > limit:

@@ -291,9 +291,7 @@ class Connection:
     def is_json(self) -> bool:
         """Whether the media type is `application/json` or `application/*+json`."""
         mimetype = self.mimetype
-        return mimetype == "application/json" or (
-            mimetype.startswith("application/") and mimetype.endswith("+json")
-        )
+        return mimetype == "application/json" or (mimetype.startswith("application/") and mimetype.endswith("+json"))
 
 
 def _decode_wsgi(text: str | None) -> str:

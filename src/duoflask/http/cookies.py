@@ -189,9 +189,7 @@ def dump_cookie(
         try:
             samesite = _SAME_SITE[samesite.lower()]
         except KeyError:
-            raise ValueError(
-                f"invalid samesite; expected 'Strict', 'Lax' or 'None'; got {samesite!r}"
-            ) from None
+            raise ValueError(f"invalid samesite; expected 'Strict', 'Lax' or 'None'; got {samesite!r}") from None
     secure = bool(secure or partitioned)
     if key[:2] == "__":
         _check_prefix(key, path, domain, secure)

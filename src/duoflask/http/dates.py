@@ -69,9 +69,7 @@ def parse_date(value: str | None) -> datetime | None:
         match = _FIXDATE_RE.fullmatch(value)
         if match is not None:
             day, month, year, hour, minute, second = match.groups()
-            return datetime(
-                int(year), _MONTH_NUMBERS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC
-            )
+            return datetime(int(year), _MONTH_NUMBERS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
         result = parsedate_to_datetime(value)
         if result.tzinfo is None:
             return result.replace(tzinfo=UTC)

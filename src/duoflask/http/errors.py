@@ -160,9 +160,7 @@ class Unauthorized(HTTPException):
     code = 401
     description = "This address needs valid credentials; the request had none, or they were wrong."
 
-    def __init__(
-        self, description: str | None = None, response: Any = None, www_authenticate: Any = None
-    ) -> None:
+    def __init__(self, description: str | None = None, response: Any = None, www_authenticate: Any = None) -> None:
         super().__init__(description, response)
         if www_authenticate is None:
             self.www_authenticate: tuple[Any, ...] = ()
@@ -218,9 +216,7 @@ class RequestTimeout(HTTPException):
 
 class Conflict(HTTPException):
     code = 409
-    description = (
-        "The request conflicts with the present state of the resource; it may have changed meanwhile."
-    )
+    description = "The request conflicts with the present state of the resource; it may have changed meanwhile."
 
 
 class Gone(HTTPException):

@@ -79,9 +79,7 @@ def parse_query(raw: bytes, max_fields: int | None = None) -> list[tuple[str, st
                 raw_name = unquote_to_bytes(raw_name)
             if b"%" in raw_value:
                 raw_value = unquote_to_bytes(raw_value)
-            pairs.append(
-                (raw_name.decode("utf-8", "duoflask.percent"), raw_value.decode("utf-8", "duoflask.percent"))
-            )
+            pairs.append((raw_name.decode("utf-8", "duoflask.percent"), raw_value.decode("utf-8", "duoflask.percent")))
     return pairs
 
 

@@ -185,9 +185,7 @@ def _make_encode(
         assert current is not None  # it is the caller's caller
         return current.default(obj)
 
-    encoder = json.JSONEncoder(
-        ensure_ascii=ensure_ascii, sort_keys=sort_keys, separators=separators, default=default
-    )
+    encoder = json.JSONEncoder(ensure_ascii=ensure_ascii, sort_keys=sort_keys, separators=separators, default=default)
     make_c_encoder: Any = getattr(_encoder, "c_make_encoder", None)
     if make_c_encoder is None:  # another Python
         return encoder.encode

@@ -81,11 +81,7 @@ def encode_query(
     if sort:
         pairs = sorted(pairs, key=sort_key)
     return "&".join(
-        [
-            f"{_encode_query_text(name)}={_encode_query_text(value)}"
-            for name, value in pairs
-            if value is not None
-        ]
+        [f"{_encode_query_text(name)}={_encode_query_text(value)}" for name, value in pairs if value is not None]
     )
 
 
@@ -234,9 +230,7 @@ class URLBuilder:
                     ):
                         path += f"{value}{tail}"
                     elif value is None:
-                        return self._build(
-                            endpoint, values, method, force_external, append_unknown, url_scheme
-                        )
+                        return self._build(endpoint, values, method, force_external, append_unknown, url_scheme)
                     else:
                         path += to_url(value) + tail
                         if path.startswith("//"):  # a value with a leading slash must not become a host

@@ -81,9 +81,7 @@ class BaseConverter:
 class UnicodeConverter(BaseConverter):
     """Text without a slash: `<x>`, `<string(length=2):x>`, `<string(minlength=2, maxlength=9):x>`."""
 
-    def __init__(
-        self, map: Any, minlength: int = 1, maxlength: int | None = None, length: int | None = None
-    ) -> None:
+    def __init__(self, map: Any, minlength: int = 1, maxlength: int | None = None, length: int | None = None) -> None:
         super().__init__(map)
         if length is not None:
             bounds = f"{int(length)}"
@@ -181,9 +179,7 @@ class FloatConverter(NumberConverter):
     regex = r"\d+\.\d+"
     num_convert = float
 
-    def __init__(
-        self, map: Any, min: float | None = None, max: float | None = None, signed: bool = False
-    ) -> None:
+    def __init__(self, map: Any, min: float | None = None, max: float | None = None, signed: bool = False) -> None:
         super().__init__(map, min=min, max=max, signed=signed)
 
 

@@ -130,9 +130,7 @@ class BuildError(RoutingException, LookupError):
     Its message names the closest endpoint and the values that are missing.
     """
 
-    def __init__(
-        self, endpoint: Any, values: Mapping[str, Any], method: str | None, adapter: Any = None
-    ) -> None:
+    def __init__(self, endpoint: Any, values: Mapping[str, Any], method: str | None, adapter: Any = None) -> None:
         super().__init__(endpoint, values, method)
         self.endpoint = endpoint
         self.values = values

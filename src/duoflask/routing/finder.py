@@ -34,9 +34,7 @@ class Finder:
         """Return the tree over the rules of this moment."""
         raise NotImplementedError()
 
-    def find(
-        self, path: str, method: str, domain: str = "", websocket: bool = False
-    ) -> tuple[Rule, dict[str, Any]]:
+    def find(self, path: str, method: str, domain: str = "", websocket: bool = False) -> tuple[Rule, dict[str, Any]]:
         """Return the rule for a request and a new dictionary of its arguments.
 
         Args:
@@ -132,9 +130,7 @@ class Finder:
             raise RuleRedirect(rule, arguments)
         return rule, arguments
 
-    def defaults_redirect(
-        self, rule: Rule, values: Mapping[str, Any], method: str
-    ) -> DefaultsRedirect | None:
+    def defaults_redirect(self, rule: Rule, values: Mapping[str, Any], method: str) -> DefaultsRedirect | None:
         """Return the redirect to the rule of the same endpoint whose defaults these values are, or None."""
         if self.redirect_defaults:
             for other in rule._defaults_rules:

@@ -223,9 +223,7 @@ class Map(Finder):
             query_args,
         )
 
-    def bind_to_environ(
-        self, environ: Any, server_name: str | None = None, subdomain: str | None = None
-    ) -> MapAdapter:
+    def bind_to_environ(self, environ: Any, server_name: str | None = None, subdomain: str | None = None) -> MapAdapter:
         """Return the map bound to a request: a WSGI environ, an ASGI scope, or an object that has one.
 
         Args:
@@ -351,9 +349,7 @@ class MapAdapter(URLBuilder):
         map_: Map = self.map
         domain = self.server_name if map_.host_matching or self.subdomain is None else self.subdomain
         try:
-            rule, arguments = map_.find(
-                path, method, domain, self.websocket if websocket is None else websocket
-            )
+            rule, arguments = map_.find(path, method, domain, self.websocket if websocket is None else websocket)
         except RedirectRequired as exc:
             raise self.redirect_for(exc, method, query_args) from None
         return rule if return_rule else rule.endpoint, arguments

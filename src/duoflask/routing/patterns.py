@@ -25,9 +25,7 @@ from .errors import point_at
 __all__ = ["Element", "PatternReader", "Placeholder", "Variable", "cut"]
 
 _NAME = r"[a-zA-Z_][a-zA-Z0-9_]*"
-_PLACEHOLDER_RE = re.compile(
-    rf"<(?:(?P<converter>{_NAME})(?:\((?P<arguments>.*?)\))?:)?(?P<variable>{_NAME})>"
-)
+_PLACEHOLDER_RE = re.compile(rf"<(?:(?P<converter>{_NAME})(?:\((?P<arguments>.*?)\))?:)?(?P<variable>{_NAME})>")
 # Converters whose text never holds a slash.
 _PLAIN_CONVERTERS = (UnicodeConverter, IntegerConverter, FloatConverter, UUIDConverter)
 
@@ -69,9 +67,7 @@ class PatternReader:
             if ">" in literal:
                 place = position + literal.index(">")
                 hint = "A placeholder is written <name> or <converter:name>."
-                raise ValueError(
-                    point_at("malformed url rule: '>' without '<'", pattern, place, place + 1, hint)
-                )
+                raise ValueError(point_at("malformed url rule: '>' without '<'", pattern, place, place + 1, hint))
             if literal:
                 yield literal
             if start < 0:
@@ -121,9 +117,7 @@ def _explain_placeholder(pattern: str, start: int) -> str:
         slash = pattern.find("/", start, stop)
         stop = stop if slash < 0 else slash
         fixed = pattern[start:stop] + ">"
-        return point_at(
-            message, pattern, start, stop, f"The placeholder is never closed: write {fixed} instead."
-        )
+        return point_at(message, pattern, start, stop, f"The placeholder is never closed: write {fixed} instead.")
     if not inside.strip():
         hint = "A placeholder needs a name: write <name> or <converter:name>."
     elif "(" in inside and ")" not in inside:
@@ -160,9 +154,7 @@ class Placeholder:
         self.weight = (-len(statics), statics, -len(weights), weights)
         self.content = "".join(
             [
-                re.escape(item)
-                if isinstance(item, str)
-                else f"(?P<_duoflask_{number}>{item.converter.regex})"
+                re.escape(item) if isinstance(item, str) else f"(?P<_duoflask_{number}>{item.converter.regex})"
                 for number, item in enumerate(elements)
             ]
         )
@@ -180,9 +172,7 @@ class Placeholder:
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """The names of the pattern's groups, one per variable."""
-        return tuple(
-            f"_duoflask_{number}" for number, item in enumerate(self.elements) if isinstance(item, Variable)
-        )
+        return tuple(f"_duoflask_{number}" for number, item in enumerate(self.elements) if isinstance(item, Variable))
 
     def match(self, text: str) -> re.Match[str] | None:
         """Match a whole segment, or the rest of the path if final."""
@@ -233,9 +223,7 @@ def _between_paths(elements: Sequence[Element], number: int) -> str | None:
         return None
     if len(between) > 1 or not all(isinstance(item, str) for item in between):
         first, last = between[0], between[-1]
-        if not (
-            isinstance(first, str) and first.startswith("/") and isinstance(last, str) and last.endswith("/")
-        ):
+        if not (isinstance(first, str) and first.startswith("/") and isinstance(last, str) and last.endswith("/")):
             return None
     patterns = []
     for item in between:

@@ -264,16 +264,12 @@ class RequestCycle:
             writer.start(message["status"], message.get("headers", ()))
         elif kind == "http.response.body":
             if not writer.status:
-                raise RuntimeError(
-                    "'http.response.body' was sent first; send 'http.response.start' before it"
-                )
+                raise RuntimeError("'http.response.body' was sent first; send 'http.response.start' before it")
             if self._complete:
                 raise RuntimeError("'http.response.body' was sent after the last one; more_body was False")
             await self._send_body(message.get("body", b""), message.get("more_body", False))
         else:
-            raise ValueError(
-                f"unknown message; expected 'http.response.start' or 'http.response.body'; got {kind!r}"
-            )
+            raise ValueError(f"unknown message; expected 'http.response.start' or 'http.response.body'; got {kind!r}")
 
     async def _send_body(self, body: bytes, more: bool) -> None:
         connection = self._connection

@@ -82,9 +82,7 @@ class ChunkDecoder:
         end = buffer.find(b"\n", start, start + limit + 2)
         if end < 0:
             if len(buffer) - start > limit + 1:
-                raise Refused(
-                    431 if self._trailing else 400, f"chunk line too long; expected at most {limit} bytes"
-                )
+                raise Refused(431 if self._trailing else 400, f"chunk line too long; expected at most {limit} bytes")
             return 0
         line = bytes(buffer[start:end])
         if line[-1:] != b"\r":

@@ -104,6 +104,4 @@ class ServerConfig:
         if self.lifespan not in ("auto", "on", "off"):
             raise ValueError(f"invalid lifespan; expected 'auto', 'on' or 'off'; got {self.lifespan!r}")
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
-            raise ValueError(
-                f"invalid root_path; expected '/prefix' without a final slash; got {self.root_path!r}"
-            )
+            raise ValueError(f"invalid root_path; expected '/prefix' without a final slash; got {self.root_path!r}")

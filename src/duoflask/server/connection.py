@@ -195,9 +195,7 @@ class Connection:
                 server_logger.exception("error in the application: %s %s", *_request_line(cycle.head))
         else:
             if not cycle.complete and not cycle.gone:
-                server_logger.error(
-                    "the application left its response unfinished: %s %s", *_request_line(cycle.head)
-                )
+                server_logger.error("the application left its response unfinished: %s %s", *_request_line(cycle.head))
         writer = cycle.writer
         if not writer.begun and not cycle.gone:
             writer.status = 500
@@ -257,9 +255,7 @@ class Connection:
 
     def log_refusal(self, refusal: Refused) -> None:
         if self.config.access_log:
-            access_logger.info(
-                "%s - refused: %d %s", self._client(), refusal.status, escape_log(refusal.reason)
-            )
+            access_logger.info("%s - refused: %d %s", self._client(), refusal.status, escape_log(refusal.reason))
 
     def _client(self) -> str:
         client = self.stream.client

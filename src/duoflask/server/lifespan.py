@@ -91,9 +91,7 @@ class Lifespan:
             self._set_error(f"the application's shutdown failed: {message.get('message', '')}")
             self._stopped.set()
         else:
-            raise ValueError(
-                f"unknown message; expected 'lifespan.startup.complete' or the like; got {kind!r}"
-            )
+            raise ValueError(f"unknown message; expected 'lifespan.startup.complete' or the like; got {kind!r}")
 
     async def startup(self) -> None:
         """Wait until the application has started, has failed to, or turns out not to speak lifespan."""

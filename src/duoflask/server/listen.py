@@ -126,9 +126,7 @@ def describe(sock: socket.socket, scheme: str) -> str:
 class Listener:
     """Accept connections and start a task for each."""
 
-    def __init__(
-        self, sockets: Sequence[socket.socket], tasks: TaskGroup, handler: Callable[[Stream], None]
-    ) -> None:
+    def __init__(self, sockets: Sequence[socket.socket], tasks: TaskGroup, handler: Callable[[Stream], None]) -> None:
         self._sockets = sockets
         self._tasks = tasks
         self._handler = handler

@@ -16,9 +16,7 @@ access_logger = logging.getLogger("duoflask.access")
 
 # C0, DEL and C1 controls (U+0085 and the terminal's CSI among them), line and paragraph separators,
 # bidirectional overrides, lone surrogates, and what would end a quoted string.
-_UNSAFE_RE = re.compile(
-    '[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"\\\\]'
-)
+_UNSAFE_RE = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"\\\\]')
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -117,9 +117,7 @@ class HeadScanner:
             # The last byte of an unfinished line may be the CR of its end.
             length = (stop - (buffer[stop - 1] == 13) if end < 0 else end) - start
             if length > self._max_line:
-                raise Refused(
-                    431 if self._lines else 414, f"line too long; expected at most {self._max_line} bytes"
-                )
+                raise Refused(431 if self._lines else 414, f"line too long; expected at most {self._max_line} bytes")
             if end < 0:
                 break
             self._lines += length > 0

@@ -101,9 +101,7 @@ class ResponseWriter:
         for name, value in fields:
             lowered = _names.get(name) or _lower_name(name)
             if _BAD_VALUE_RE.search(value):
-                raise ValueError(
-                    f"invalid value of header {name!r}; expected no control characters; got {value!r}"
-                )
+                raise ValueError(f"invalid value of header {name!r}; expected no control characters; got {value!r}")
             if lowered in _SPECIAL:
                 if lowered == b"connection" and b"close" in value.lower():
                     self.keep_alive = False

@@ -22,9 +22,7 @@ from .logs import server_logger
 
 __all__ = ["WSGIAdapter", "build_environ"]
 
-_ExcInfo: TypeAlias = (
-    tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None] | None
-)
+_ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None] | None
 
 READ_SIZE = 65_536
 
@@ -48,9 +46,7 @@ class _Input(RawIOBase):
             message = from_thread.run(self._next)
             if message["type"] == "http.disconnect":
                 # Never an end of file: a body that was cut must not look whole.
-                raise ConnectionResetError(
-                    "the client closed the connection before the end of the request body"
-                )
+                raise ConnectionResetError("the client closed the connection before the end of the request body")
             self._rest = message.get("body", b"")
             self._ended = not message.get("more_body", False)
         piece = self._rest[: len(buffer)]
@@ -73,9 +69,9 @@ def build_environ(scope: Scope, receive: Receive) -> WSGIEnvironment:
         "SCRIPT_NAME": root.encode("utf-8").decode("latin-1"),
         "PATH_INFO": path.encode("utf-8").decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "REQUEST_URI": (
-            scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
-        ).decode("latin-1"),
+        "REQUEST_URI": (scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")).decode(
+            "latin-1"
+        ),
         "SERVER_NAME": "localhost" if unix else server[0],
         "SERVER_PORT": "0" if unix else str(server[1]),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
@@ -163,9 +159,7 @@ class _Call:
         if start is None and not self._started:
             raise RuntimeError("the application sent a body before it called start_response")
         self._started = True
-        from_thread.run(
-            self._send_both, start, {"type": "http.response.body", "body": data, "more_body": more}
-        )
+        from_thread.run(self._send_both, start, {"type": "http.response.body", "body": data, "more_body": more})
 
     async def _send_both(self, start: Message | None, body: Message) -> None:
         if start is not None:

@@ -66,9 +66,7 @@ class Exchange:
         if self.code is None:
             raise ProtocolError("the app returned without sending http.response.start")
         if not self.complete and not self.gone:
-            raise ProtocolError(
-                "the app returned without finishing its body: no message with more_body=False"
-            )
+            raise ProtocolError("the app returned without finishing its body: no message with more_body=False")
 
     def answer(self, body: Any) -> Answer:
         """The answer, with the body that the caller makes of the pieces."""
@@ -114,9 +112,7 @@ class Exchange:
             raise ProtocolError(f"invalid status; expected an int of three digits; got {code!r}")
         for name, value in message.get("headers", ()):
             if not isinstance(name, bytes) or not isinstance(value, bytes):
-                raise ProtocolError(
-                    f"invalid header field; expected two byte strings; got {name!r}: {value!r}"
-                )
+                raise ProtocolError(f"invalid header field; expected two byte strings; got {name!r}: {value!r}")
             if any(char in name + value for char in b"\r\n\0"):
                 raise ProtocolError(f"invalid header field; expected one line; got {name!r}: {value!r}")
             self.fields.append((name.decode("latin-1").title(), value.decode("latin-1")))

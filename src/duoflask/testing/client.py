@@ -64,9 +64,7 @@ class Client(ClientCore[TestResponse]):
         self._runner: ASGIRunner | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
 
-    def open(
-        self, *args: Any, buffered: bool = False, follow_redirects: bool = False, **kwargs: Any
-    ) -> TestResponse:
+    def open(self, *args: Any, buffered: bool = False, follow_redirects: bool = False, **kwargs: Any) -> TestResponse:
         """Send a request and return its response; arguments as in Flask.
 
         Args:

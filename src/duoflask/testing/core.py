@@ -225,9 +225,7 @@ class ClientCore(Generic[_R]):
         else:
             environ.pop("HTTP_COOKIE", None)
 
-    def _response_of(
-        self, answer: Answer, environ: WSGIEnvironment, history: tuple[TestResponse, ...]
-    ) -> TestResponse:
+    def _response_of(self, answer: Answer, environ: WSGIEnvironment, history: tuple[TestResponse, ...]) -> TestResponse:
         request_class = getattr(self.application, "request_class", SentRequest)
         request = request_class(environ, populate_request=False)
         response = self.response_wrapper(answer.body, answer.status, answer.fields, request, history)
@@ -278,9 +276,7 @@ def _position(environ: WSGIEnvironment) -> int | None:
     return position
 
 
-def _redirected(
-    environ: WSGIEnvironment, target: SplitResult, code: int, body_start: int | None
-) -> WSGIEnvironment:
+def _redirected(environ: WSGIEnvironment, target: SplitResult, code: int, body_start: int | None) -> WSGIEnvironment:
     """The environ for the next request (RFC 9110 15.4): 307 and 308 repeat it, the others make it a GET."""
     root = environ.get("SCRIPT_NAME", "")
     path = unquote_to_bytes(target.path).decode("latin-1") or "/"
@@ -304,9 +300,7 @@ def _redirected(
         if body_start is not None:
             environ["wsgi.input"].seek(body_start)
         elif environ.get("CONTENT_LENGTH") not in (None, "", "0"):
-            raise RuntimeError(
-                f"cannot repeat the request for a {code} redirect: its body can be read only once"
-            )
+            raise RuntimeError(f"cannot repeat the request for a {code} redirect: its body can be read only once")
         return following
     if following["REQUEST_METHOD"] != "HEAD":
         following["REQUEST_METHOD"] = "GET"

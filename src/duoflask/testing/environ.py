@@ -106,9 +106,7 @@ class PlainEnvironBuilder(BodyParts):
         if mimetype is not None:
             self.mimetype = mimetype
 
-    def _set_target(
-        self, path: str, base_url: str | None, query_string: Mapping[str, Any] | str | None
-    ) -> None:
+    def _set_target(self, path: str, base_url: str | None, query_string: Mapping[str, Any] | str | None) -> None:
         if query_string is not None and "?" in path:
             raise ValueError(f"a request has one query; got {path!r} and the argument 'query_string'")
         parts = urlsplit(path)
@@ -122,9 +120,7 @@ class PlainEnvironBuilder(BodyParts):
         if isinstance(query_string, str):
             self._query_string = query_string
         else:
-            self._args = (
-                query_string if isinstance(query_string, MultiDict) else MultiDict(query_string or ())
-            )
+            self._args = query_string if isinstance(query_string, MultiDict) else MultiDict(query_string or ())
 
     def _set_data(self, data: Any) -> None:
         if self.input_stream is not None:
@@ -309,9 +305,7 @@ class EnvironBuilder(PlainEnvironBuilder):
     ) -> None:
         self.app = app
         if base_url is not None and (subdomain or url_scheme):
-            raise TypeError(
-                "'base_url' says it all; it cannot be given together with 'subdomain' or 'url_scheme'"
-            )
+            raise TypeError("'base_url' says it all; it cannot be given together with 'subdomain' or 'url_scheme'")
         if base_url is None:
             config = app.config
             host = config.get("SERVER_NAME") or "localhost"

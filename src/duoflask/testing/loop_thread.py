@@ -36,9 +36,7 @@ class LoopThread:
     def __init__(self, backend: str) -> None:
         self._error: BaseException | None = None
         self._ready = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(backend,), name="duoflask-test-client", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(backend,), name="duoflask-test-client", daemon=True)
         self._thread.start()
         self._ready.wait()
         if self._error is not None:
@@ -81,9 +79,7 @@ class LoopThread:
             self._thread.join()
 
 
-async def _outcome(
-    function: Callable[..., Awaitable[Any]], args: tuple[Any, ...]
-) -> tuple[BaseException | None, Any]:
+async def _outcome(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> tuple[BaseException | None, Any]:
     # As data: a SystemExit that leaves a portal's task kills the portal and hangs the caller (design.md).
     try:
         return None, await function(*args)

@@ -20,13 +20,9 @@ __all__ = ["FileMultiDict", "FilePart", "encode_multipart", "iter_fields", "stre
 class FilePart:
     """A file to send: a stream, its name and its media type."""
 
-    def __init__(
-        self, stream: IO[bytes], filename: str | None = None, content_type: str | None = None
-    ) -> None:
+    def __init__(self, stream: IO[bytes], filename: str | None = None, content_type: str | None = None) -> None:
         self.stream = stream
-        name = (
-            filename if filename is not None else getattr(stream, "filename", getattr(stream, "name", None))
-        )
+        name = filename if filename is not None else getattr(stream, "filename", getattr(stream, "name", None))
         self.filename: str | None = name if isinstance(name, str) else None
         self.content_type = content_type or getattr(stream, "content_type", None)
 

@@ -33,9 +33,7 @@ def make_scope(environ: WSGIEnvironment, fields: Iterable[tuple[str, str]] = ())
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
         "root_path": root.decode(errors="replace"),
         "headers": _raw_headers(environ, fields),
-        "client": (environ["REMOTE_ADDR"], int(environ.get("REMOTE_PORT") or 0))
-        if "REMOTE_ADDR" in environ
-        else None,
+        "client": (environ["REMOTE_ADDR"], int(environ.get("REMOTE_PORT") or 0)) if "REMOTE_ADDR" in environ else None,
         "server": (environ.get("SERVER_NAME", "localhost"), int(environ.get("SERVER_PORT") or 80)),
         "extensions": {},
     }
