@@ -71,6 +71,7 @@ def _unpack(rv: tuple[Any, ...]) -> tuple[Any, Any, Any]:
 def _foreign(app: App, rv: Any) -> Response:
     """The response of an exception, of another response class, or of a WSGI application."""
     if isinstance(rv, HTTPException):
+        rv.__traceback__ = None  # its frames hold the exception: a cycle
         rv = rv.get_response()
         if isinstance(rv, app.response_class):
             return rv

@@ -76,6 +76,7 @@ async def serve_asgi(app: App, scope: Scope, receive: Receive, send: Send) -> No
     elif ctx.sent or response is None:
         if ctx.watch is not None:
             ctx.watch.stop()
+            ctx.watch = None
         return None
     else:
         status, headers = response._status_code, response.raw_headers()
@@ -96,6 +97,7 @@ async def _drive_on_asyncio(ctx: AppContext, coroutine: Any, wanted: Any) -> Res
     finally:
         if ctx.watch is not None:
             ctx.watch.stop()
+            ctx.watch = None  # it holds the context: a cycle
 
 
 def _path(scope: Scope) -> str | None:
@@ -154,7 +156,7 @@ class _Watch:
         self._fired = False
         self._stopped = False
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
-        self._watcher = asyncio.get_running_loop().create_task(self._wait())
+        self._watcher: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._wait())
 
     async def _wait(self) -> None:
         try:
@@ -174,7 +176,9 @@ class _Watch:
     def stop(self) -> None:
         """Stop watching: from now on the task belongs to the server again."""
         self._stopped = True
-        self._watcher.cancel()
+        watcher, self._watcher, self._task = self._watcher, None, None  # its cancellation holds frames that hold this
+        if watcher is not None:
+            watcher.cancel()
 
 
 class _ASGIGateway:

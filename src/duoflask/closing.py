@@ -97,6 +97,8 @@ async def teardown(ctx: AppContext, error: BaseException | None) -> None:
         await _collect(errors, steps.do_teardown_request(ctx, error))
         if ctx._request is not None:
             ctx._request.close()
+            if "werkzeug.request" in ctx.source:  # type: ignore[operator]
+                ctx.source["werkzeug.request"] = None  # type: ignore[index]  # the request holds the environ: a cycle
         if ctx.body is not None:
             ctx.body.close()
     await _collect(errors, steps.do_teardown_appcontext(ctx, error))

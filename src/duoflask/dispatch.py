@@ -153,6 +153,9 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
             ctx.plan.has_teardown or ctx._request is not None or ctx.body is not None or _ENDING or _ENDED or _POPPED
         ):
             await teardown(ctx, error)
+        if ctx.routing_exception is not None:
+            ctx.routing_exception.__traceback__ = None  # its frames hold the context: a cycle
+        rv = error = None
 
 
 async def full_dispatch_request(ctx: AppContext) -> Response:
@@ -170,7 +173,7 @@ async def preprocess_request(ctx: AppContext) -> Any:
             await (to_loop() if on_loop else to_thread())
         rv = function()
         if rv is not None:
-            if hasattr(rv, "__await__"):
+            if type(rv) is CoroutineType or hasattr(rv, "__await__"):
                 if not ctx.on_loop:
                     await to_loop()
                 rv = await rv
@@ -290,7 +293,7 @@ async def process_response(ctx: AppContext, response: Response) -> Response:
             await (to_loop() if on_loop else to_thread())
         answer: Any = function(response)
         if answer is not response:
-            if hasattr(answer, "__await__"):
+            if type(answer) is CoroutineType or hasattr(answer, "__await__"):
                 if not ctx.on_loop:
                     await to_loop()
                 answer = await answer

@@ -78,8 +78,11 @@ class _Body:
 
     def close(self) -> None:
         """End the request, once."""
-        if not self._driver.finished:
-            self._driver.resume(False)
+        try:
+            if not self._driver.finished:
+                self._driver.resume(False)
+        finally:
+            self._ctx.context = None  # type: ignore[assignment]  # it holds the variable that holds the context object: a cycle
 
 
 class _SyncBody(_Body):
@@ -113,10 +116,11 @@ class _AsyncBody(_Body):
     def __iter__(self) -> Iterator[bytes]:
         if not self._response.has_body(self._ctx.method):
             return
-        while not self._driver.finished:
+        while True:
             chunk = self._driver.resume(True)
-            if not self._driver.finished:
-                yield chunk
+            if self._driver.finished:
+                return
+            yield chunk
 
 
 class _WSGIGateway:

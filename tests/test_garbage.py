@@ -1,0 +1,120 @@
+"""A request leaves no reference cycle: its memory is free when it has ended, not when the collector comes by."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from duoflask import DuoFlask, abort, g, request
+
+PATHS = ["/text", "/async", "/object", "/abort", "/missing", "/stream", "/async-stream", "/failure"]
+
+
+@pytest.fixture
+def app() -> DuoFlask:
+    app = DuoFlask(__name__)
+
+    @app.get("/text")
+    def text() -> str:
+        return "text"
+
+    @app.get("/async")
+    async def waiting() -> str:
+        await asyncio.sleep(0)
+        g.seen = request.args.get("name", "nobody")
+        return g.seen
+
+    @app.get("/object")
+    def object_() -> dict[str, str]:
+        g.seen = request.path
+        return {"path": g.seen}
+
+    @app.get("/abort")
+    def aborting() -> None:
+        abort(404)
+
+    @app.get("/stream")
+    def stream() -> Any:
+        return iter(["a", request.path])
+
+    @app.get("/async-stream")
+    async def async_stream() -> Any:
+        async def pieces() -> Any:
+            yield "a"
+            yield request.path
+
+        return pieces()
+
+    @app.get("/failure")
+    def failure() -> None:
+        raise KeyError("failure")
+
+    @app.errorhandler(KeyError)
+    async def handle(error: KeyError) -> tuple[str, int]:
+        return str(error), 409
+
+    @app.after_request
+    def after(response: Any) -> Any:
+        return response
+
+    @app.teardown_request
+    def teardown(error: BaseException | None) -> None:
+        pass
+
+    return app
+
+
+def _cycles(serve: Callable[[], None], times: int = 50) -> float:
+    """How many objects of each call only the collector can free."""
+    for _ in range(5):
+        serve()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(times):
+            serve()
+        return gc.collect() / times
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_wsgi_request_leaves_no_cycle(app: DuoFlask, path: str) -> None:
+    def serve() -> None:
+        environ: dict[str, Any] = {"PATH_INFO": path}
+        setup_testing_defaults(environ)
+        body = app(environ, lambda status, headers, exc_info=None: None)
+        assert b"".join(body)
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+
+    assert _cycles(serve) < 1
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_asgi_request_leaves_no_cycle(app: DuoFlask, path: str) -> None:
+    async def request() -> None:
+        never = asyncio.Event()
+        sent: list[bytes] = []
+
+        async def receive() -> dict[str, Any]:
+            await never.wait()
+            raise AssertionError("nobody sets it")
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message.get("body", b""))
+
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [(b"host", b"h")]}
+        await app(scope, receive, send)
+        await asyncio.sleep(0)  # a watch that was started ends at the loop's next turn
+        assert b"".join(sent)
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        assert _cycles(lambda: loop.run_until_complete(request())) < 1
