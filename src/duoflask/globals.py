@@ -72,7 +72,8 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
     # getter 45 more; every `request.args` of every view pays it.
     def of_g(self: Any, key: str, _context: Callable[[], AppContext] = _cv_app.get) -> Any:
         try:
-            return getattr(_context().g, key)
+            context = _context()
+            return getattr(context._g or context.g, key)
         except (AttributeError, LookupError, RuntimeError):
             return slow(self, key)
 
@@ -96,7 +97,8 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
 
     def set_g(self: Any, key: str, value: Any, _context: Callable[..., Any] = _cv_app.get) -> None:
         try:
-            setattr(_context().g, key, value)
+            context = _context()
+            setattr(context._g or context.g, key, value)
         except (AttributeError, LookupError):
             setattr(current(), key, value)
 
