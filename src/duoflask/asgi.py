@@ -16,7 +16,8 @@ from .ctx import AppContext, serving
 from .dispatch import dispatch
 from .http.body import BufferedBody
 from .http.errors import ClientDisconnected
-from .response import RAW_LENGTHS, Response, encoded
+from .http.wire import RAW_LENGTHS
+from .response import Response, encoded
 from .streamed import chunks_of_channel
 from .typing import App, Receive, Scope, Send
 

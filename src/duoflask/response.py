@@ -1,7 +1,7 @@
 """The response: what a view's answer becomes, for both protocols.
 
-Owns the status, the headers, the body in its two shapes (complete bytes, or an iterable of either colour) and what each
-gateway sends of them. Gives `HTTPException` its response class. Knows no app and no context.
+Owns the body in its two shapes (complete bytes, or an iterable of either colour), its end, and how a response answers
+as an application of either protocol. The head is `response_head`'s. Knows no app and no context.
 """
 
 from __future__ import annotations
@@ -9,87 +9,22 @@ from __future__ import annotations
 import json as _json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
-from .http.cookies import dump_cookie
-from .http.grammar import check_field_value, check_reason
 from .http.headers import Headers
-from .http.options import parse_options_header
-from .http.status import HTTP_STATUS_CODES
+from .http.wire import CONTENT_TYPES, RAW_PAIRS, content_type_of
+from .response_head import ResponseHead
 from .typing import Receive, Scope, Send, StartResponse, WSGIEnvironment
 
-__all__ = ["DEFAULT_MAX_COOKIE_SIZE", "LENGTHS", "RAW_LENGTHS", "Response", "encoded"]
+__all__ = ["Response", "encoded"]
 
 _R = TypeVar("_R", bound="Response")
-
-# Browsers keep cookies of up to 4096 bytes, attributes included (RFC 6265 6.1); Flask's MAX_COOKIE_SIZE.
-DEFAULT_MAX_COOKIE_SIZE: Final = 4093
-
-# Status codes whose responses never have a body (RFC 9110 6.4.1).
-_BODILESS: Final = frozenset({204, 304})
-
-_STATUS_LINES: Final[dict[int, str]] = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
-
-
-class _Lengths(dict[int, tuple[Any, Any]]):
-    """The Content-Length pair of each length; those below 4096 are kept."""
-
-    def __init__(self, make: Callable[[int], tuple[Any, Any]]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, length: int) -> tuple[Any, Any]:
-        pair = self._make(length)
-        if length < 4096:
-            self[length] = pair
-        return pair
-
-
-class _ContentTypes(dict[str, tuple[tuple[str, str], tuple[bytes, bytes]]]):
-    """The Content-Type pair of each value in both protocols' forms; at most `limit` of them, then it starts anew."""
-
-    limit: Final = 256
-
-    def __missing__(self, value: str) -> tuple[tuple[str, str], tuple[bytes, bytes]]:
-        if len(self) >= self.limit:
-            self.clear()
-        text = check_field_value(value)
-        self[value] = pairs = (("Content-Type", text), (b"content-type", text.encode("latin-1")))
-        return pairs
-
-
-_CONTENT_TYPES: Final = _ContentTypes()
-LENGTHS: Final = _Lengths(lambda length: ("Content-Length", str(length)))
-RAW_LENGTHS: Final = _Lengths(lambda length: (b"content-length", b"%d" % length))
-
-
-class _RawPairs(dict[tuple[str, str], tuple[bytes, bytes]]):
-    """ASGI's form of header pairs that were sent before; at most `limit` of them, then it starts anew.
-
-    PERF: encoding a pair costs 210 ns, finding it 35 (benchmarks/, "hooks").
-    """
-
-    limit: Final = 1024
-
-    def __missing__(self, pair: tuple[str, str]) -> tuple[bytes, bytes]:
-        if len(self) >= self.limit:
-            self.clear()
-        raw = (pair[0].lower().encode("latin-1"), pair[1].encode("latin-1"))
-        if len(pair[1]) <= 128:
-            self[pair] = raw
-        return raw
-
-
-_RAW_PAIRS: Final = _RawPairs()
-_raw_pair: Final = _RAW_PAIRS.__getitem__
-
 
 _new: Final = object.__new__
 
 
-class Response:
+class Response(ResponseHead):
     """An HTTP response, itself a WSGI and an ASGI application.
 
     Args:
@@ -104,26 +39,16 @@ class Response:
         ValueError: A header field or the status that could not be sent.
     """
 
-    charset = "utf-8"
     default_status = 200
-    default_mimetype: str | None = "text/html"
     implicit_sequence_conversion = True
-    autocorrect_location_header = False
-    automatically_set_content_length = True
-    max_cookie_size = DEFAULT_MAX_COOKIE_SIZE
     json_module: Any = _json
 
     # PERF: slots, because the gateways read all of them for every response (see AppContext).
-    __slots__ = ("__dict__", "__weakref__", "_body", "_headers", "_iterable", "_on_close", "_status", "_status_code")
-    _body: bytes | None
+    __slots__ = ("__dict__", "__weakref__", "_iterable", "_on_close")
     _iterable: Any
-    _headers: Headers | None
-    _status: str
-    _status_code: int
     _on_close: tuple[Callable[[], Any], ...]
 
     direct_passthrough: bool = False
-    _default_headers: tuple[tuple[str, str], tuple[bytes, bytes]]
 
     def __init__(
         self,
@@ -144,11 +69,11 @@ class Response:
             if content_type is not None:
                 fields["Content-Type"] = content_type
         elif content_type is not None:
-            self._default_headers = _CONTENT_TYPES[content_type]
+            self._default_headers = CONTENT_TYPES[content_type]
         elif mimetype is not None and mimetype != self.default_mimetype:
-            self._default_headers = _CONTENT_TYPES[content_type_of(mimetype, self.charset)]
+            self._default_headers = CONTENT_TYPES[content_type_of(mimetype, self.charset)]
         if status is not None:
-            self.status = status  # type: ignore[assignment]
+            self.status = status
         elif self.default_status != 200:
             self.status_code = self.default_status
         if direct_passthrough:
@@ -159,15 +84,6 @@ class Response:
             self.set_data(response)
         else:
             self.response = response
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls._keep_default_headers()
-
-    @classmethod
-    def _keep_default_headers(cls) -> None:
-        value = "" if cls.default_mimetype is None else content_type_of(cls.default_mimetype, cls.charset)
-        cls._default_headers = _CONTENT_TYPES[value]
 
     # -- body
 
@@ -283,140 +199,6 @@ class Response:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    # -- status
-
-    @property
-    def status_code(self) -> int:
-        """The status code."""
-        return self._status_code
-
-    @status_code.setter
-    def status_code(self, code: int) -> None:
-        self.status = code  # type: ignore[assignment]
-
-    @property
-    def status(self) -> str:
-        """The status code and reason phrase."""
-        return self._status
-
-    @status.setter
-    def status(self, value: int | str | HTTPStatus) -> None:
-        self._status, self._status_code = _parse_status(value)
-
-    # -- header fields
-
-    @property
-    def headers(self) -> Headers:
-        """The header fields."""
-        fields = self._headers
-        if fields is None:
-            kind, body = self._default_headers[0], self._body
-            pairs = [kind] if kind[1] else []
-            if body is not None and self.automatically_set_content_length:
-                pairs.append(LENGTHS[len(body)])
-            self._headers = fields = _new(Headers)
-            fields._list = pairs  # valid by construction
-        return fields
-
-    @headers.setter
-    def headers(self, value: Any) -> None:
-        self._headers = value if isinstance(value, Headers) else Headers(value)
-
-    @property
-    def content_type(self) -> str | None:
-        """The Content-Type field (RFC 9110 8.3)."""
-        return self.headers.get("Content-Type")
-
-    @content_type.setter
-    def content_type(self, value: str | None) -> None:
-        self._set("Content-Type", value)
-
-    @property
-    def mimetype(self) -> str | None:
-        """The media type, without parameters, in lower case."""
-        value = self.content_type
-        return value.partition(";")[0].strip().lower() if value else None
-
-    @mimetype.setter
-    def mimetype(self, value: str) -> None:
-        self.headers["Content-Type"] = content_type_of(value, self.charset)
-
-    @property
-    def mimetype_params(self) -> dict[str, str]:
-        """The parameters of the media type."""
-        return parse_options_header(self.headers.get("Content-Type", ""))[1]
-
-    @property
-    def content_length(self) -> int | None:
-        """The Content-Length field, in bytes (RFC 9110 8.6)."""
-        value = self.headers.get("Content-Length")
-        return int(value) if value is not None and value.isascii() and value.isdecimal() else None
-
-    @content_length.setter
-    def content_length(self, value: int | None) -> None:
-        self._set("Content-Length", None if value is None else str(value))
-
-    @property
-    def location(self) -> str | None:
-        """The Location field (RFC 9110 10.2.2)."""
-        return self.headers.get("Location")
-
-    @location.setter
-    def location(self, value: str | None) -> None:
-        self._set("Location", value)
-
-    def _set(self, name: str, value: str | None) -> None:
-        if value is None:
-            self.headers.remove(name)
-        else:
-            self.headers[name] = value
-
-    def set_cookie(
-        self,
-        key: str,
-        value: str = "",
-        max_age: timedelta | int | None = None,
-        expires: str | datetime | int | float | None = None,
-        path: str | None = "/",
-        domain: str | None = None,
-        secure: bool = False,
-        httponly: bool = False,
-        samesite: str | None = None,
-        partitioned: bool = False,
-    ) -> None:
-        """Add a Set-Cookie field (RFC 6265bis); arguments as in Werkzeug.
-
-        Raises:
-            ValueError: A name, path or domain that would end the cookie or start another attribute.
-        """
-        cookie = dump_cookie(
-            key,
-            value,
-            max_age=max_age,
-            expires=expires,
-            path=path,
-            domain=domain,
-            secure=secure,
-            httponly=httponly,
-            samesite=samesite,
-            partitioned=partitioned,
-            max_size=self.max_cookie_size,
-        )
-        self.headers.add("Set-Cookie", cookie)
-
-    def delete_cookie(
-        self,
-        key: str,
-        path: str | None = "/",
-        domain: str | None = None,
-        secure: bool = False,
-        httponly: bool = False,
-        samesite: str | None = None,
-        partitioned: bool = False,
-    ) -> None:
-        """Have the client drop a cookie; path, domain and flags must be those that it was set with."""
-        self.set_cookie(key, "", 0, 0, path, domain, secure, httponly, samesite, partitioned)
-
     # -- JSON
 
     @property
@@ -446,49 +228,9 @@ class Response:
                 return None
             raise
 
-    # -- what the gateways send
+    # -- as an application
 
-    def has_body(self, method: str) -> bool:
-        """Whether a body follows the header: not after HEAD, 1xx, 204 and 304 (RFC 9110 6.4.1)."""
-        code = self._status_code
-        return method != "HEAD" and code >= 200 and code not in _BODILESS
-
-    def _pairs(self) -> list[tuple[str, str]]:
-        """The header fields as they are sent."""
-        code = self._status_code
-        fields = self._headers
-        if fields is None:
-            fields = self.headers
-        pairs: list[tuple[str, str]] = fields._list
-        if code < 200 or code in _BODILESS:
-            return [pair for pair in pairs if pair[0].lower() not in ("content-length", "content-type")]
-        if len(pairs) > 1 and pairs[1][0] == "Content-Length":
-            return pairs  # PERF: where `headers` put it; looking for it costs 270 ns
-        if self._body is not None and self.automatically_set_content_length and "Content-Length" not in fields:
-            return [*pairs, LENGTHS[len(self._body)]]
-        return pairs
-
-    def wsgi_headers(self) -> list[tuple[str, str]]:
-        """The header fields as PEP 3333 wants them: in a list of the server's own."""
-        body = self._body
-        if self._headers is None and body is not None and self._status_code == 200:
-            return [self._default_headers[0], LENGTHS[len(body)]]
-        return self._pairs()[:]
-
-    def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """The header fields as ASGI wants them."""
-        body = self._body
-        if self._headers is None and body is not None and self._status_code == 200:
-            return [self._default_headers[1], RAW_LENGTHS[len(body)]]
-        return list(map(_raw_pair, self._pairs()))
-
-    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        """The header fields as they are sent."""
-        return Headers(self._pairs())
-
-    def get_wsgi_response(
-        self, environ: WSGIEnvironment
-    ) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+    def get_wsgi_response(self, environ: WSGIEnvironment) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
         """The body, the status and the header fields for a WSGI server."""
         body = self.iter_encoded() if self.has_body(environ["REQUEST_METHOD"]) else iter(())
         return _Closing(body, self.close), self._status, self._pairs()
@@ -508,7 +250,7 @@ class Response:
         return body
 
     async def _asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [_RAW_PAIRS[pair] for pair in self._pairs()]
+        headers = [RAW_PAIRS[pair] for pair in self._pairs()]
         await send({"type": "http.response.start", "status": self._status_code, "headers": headers})
         try:
             if self.has_body(scope["method"]):
@@ -538,7 +280,7 @@ class Response:
         self._status_code = 200
         self._on_close = ()
         if content_type is not None:
-            self._default_headers = _CONTENT_TYPES[content_type]
+            self._default_headers = CONTENT_TYPES[content_type]
         return self
 
     @classmethod
@@ -559,7 +301,7 @@ class Response:
         if not isinstance(response, cls):
             twin = cls.of_body(b"")
             twin.__dict__.update(response.__dict__)
-            for name in Response.__slots__[2:]:
+            for name in (*ResponseHead.__slots__, *Response.__slots__[2:]):
                 setattr(twin, name, getattr(response, name))
             if response._headers is None and response._default_headers[0] != cls._default_headers[0]:
                 twin._headers = response.headers
@@ -573,7 +315,6 @@ class Response:
         if buffered:
             response.make_sequence()
         return response
-
 
 
 class _Closing:
@@ -598,41 +339,6 @@ def encoded(item: Any) -> bytes:
     if isinstance(item, (bytes, bytearray, memoryview)):
         return bytes(item)
     raise TypeError(f"invalid piece of a response body; expected str or bytes; got {type(item).__name__}")
-
-
-def content_type_of(mimetype: str, charset: str) -> str:
-    """A media type with the charset that text needs (RFC 6657; JSON has none, RFC 8259 11)."""
-    if mimetype == "application/json":
-        return mimetype
-    kind = mimetype.partition(";")[0].strip().lower()
-    is_text = kind.startswith("text/") or kind.endswith("+xml") or kind in _TEXT_APPLICATIONS
-    return f"{mimetype}; charset={charset}" if is_text and "charset=" not in mimetype.lower() else mimetype
-
-
-_TEXT_APPLICATIONS: Final = frozenset(
-    {"application/ecmascript", "application/javascript", "application/sql", "application/xml", "application/xml-dtd"}
-    | {"application/xml-external-parsed-entity"}
-)
-
-
-def _parse_status(value: int | str | HTTPStatus) -> tuple[str, int]:
-    """Read a status as Werkzeug does: 404, "404", "404 Not Found", HTTPStatus.NOT_FOUND.
-
-    Raises:
-        ValueError: Not a code of three digits, or a reason phrase that cannot be sent.
-    """
-    if isinstance(value, (int, HTTPStatus)):
-        code, reason = int(value), ""
-    else:
-        text, _, reason = value.strip().partition(" ")
-        if not text:
-            raise ValueError("invalid status; expected a code such as 200 or '200 OK'; got ''")
-        if not (text.isascii() and text.isdecimal()):
-            return f"0 {check_reason(value)}", 0
-        code = int(text)
-    if reason:
-        return f"{code} {check_reason(reason)}", code
-    return _STATUS_LINES.get(code) or f"{code} UNKNOWN", code
 
 
 def _answer_of(app: Any, environ: WSGIEnvironment) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
@@ -661,6 +367,3 @@ def _answer_of(app: Any, environ: WSGIEnvironment) -> tuple[Iterable[bytes], str
 def _chained(written: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from written
     yield from rest
-
-
-Response._keep_default_headers()

@@ -12,7 +12,8 @@ from .ctx import AppContext, serving
 from .dispatch import dispatch
 from .exceptions import HTTPException
 from .http.body import BufferedBody
-from .response import LENGTHS, Response, encoded
+from .http.wire import LENGTHS
+from .response import Response, encoded
 from .streamed import StreamedBody
 from .typing import App, StartResponse, WSGIEnvironment
 

@@ -301,9 +301,7 @@ class _RequestHeaders(Headers):
     __slots__ = ()
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(
-            f"{type(self).__name__!r} objects are immutable; change a copy: Headers(request.headers)"
-        )
+        raise TypeError(f"{type(self).__name__!r} objects are immutable; change a copy: Headers(request.headers)")
 
     add = add_header = set = setlist = setdefault = setlistdefault = _refuse
     extend = update = remove = pop = popitem = clear = _refuse
