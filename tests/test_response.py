@@ -536,3 +536,17 @@ def test_subclass_has_its_own_defaults(client: Any) -> None:
 
 def test_repr_is_short_and_shows_the_status() -> None:
     assert repr(ours("abc", 404)) == "<Response 3 bytes [404 NOT FOUND]>" == repr(theirs("abc", 404))
+
+
+@pytest.mark.parametrize("kind", [{"default_mimetype": None}, {"automatically_set_content_length": False}])
+def test_class_without_a_usual_head_sends_none(client: Any, kind: dict[str, Any]) -> None:
+    app = duoflask.DuoFlask(__name__)
+    app.response_class = type("Own", (duoflask.Response,), kind)
+
+    @app.get("/")
+    def text() -> str:
+        return "text"
+
+    headers = client(app).get("/").headers
+    assert ("Content-Type" in headers) is ("default_mimetype" not in kind)
+    assert ("Content-Length" in headers) is ("default_mimetype" in kind)

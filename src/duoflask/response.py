@@ -84,6 +84,8 @@ class Response(ResponseHead):
             self.set_data(response)
         else:
             self.response = response
+        if not self._has_usual_head and self._headers is None:
+            self._headers = self.headers
 
     # -- body
 

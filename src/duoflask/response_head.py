@@ -43,6 +43,8 @@ class ResponseHead:
     _status_code: int
 
     _default_headers: tuple[tuple[str, str], tuple[bytes, bytes]]
+    _has_usual_head: bool
+    """Whether a complete body is sent with a type and a length; a class without one makes its `headers` at once."""
     """The Content-Type pair in both protocols' forms."""
 
     def __init_subclass__(cls) -> None:
@@ -53,6 +55,7 @@ class ResponseHead:
     def _keep_default_headers(cls) -> None:
         value = "" if cls.default_mimetype is None else content_type_of(cls.default_mimetype, cls.charset)
         cls._default_headers = CONTENT_TYPES[value]
+        cls._has_usual_head = bool(value) and cls.automatically_set_content_length
 
     # -- status
 

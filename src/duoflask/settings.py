@@ -192,7 +192,8 @@ class Settings(OverridePoints, Scaffold):
         # it.
         own = self.response_class
         stock = own.__init__ is Response.__init__ and own.__new__ is object.__new__ and own.default_status == 200
-        self._quick_response = own.of_body if stock and own.set_data is Response.set_data else None
+        stock = stock and own.set_data is Response.set_data and own._has_usual_head
+        self._quick_response = own.of_body if stock else None
         self._text_type = own._default_headers
         self._stale = False
 
