@@ -70,8 +70,9 @@ async def serve_asgi(app: App, scope: Scope, receive: Receive, send: Send) -> No
         else:
             response = await _drive_on_asyncio(ctx, coroutine, wanted)
     del ctx.context  # it holds the variable that holds the context object: a cycle
-    if type(response) is bytes:
-        body, status, headers = response, 200, [app._text_type[1], RAW_LENGTHS[len(response)]]
+    if type(response) is tuple:
+        body, kinds = response
+        status, headers = 200, [kinds[1], RAW_LENGTHS[len(body)]]
         if method == "HEAD":
             body = b""
     elif ctx.sent or response is None:

@@ -19,6 +19,7 @@ from .closing import close_response, do_teardown_appcontext, do_teardown_request
 from .ctx import AppContext, _cv_app
 from .events import emit
 from .exceptions import BadRequestKeyError, HTTPException, InternalServerError
+from .http.wire import CONTENT_TYPES
 from .linking import match
 from .logging import escape_for_log
 from .plans import find_error_handler, side_of
@@ -64,7 +65,7 @@ class Gateway(Protocol):
         """Told when the request first waits for something on a loop, until it answers True."""
 
 
-async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool = False) -> Response | bytes:
+async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool = False) -> Any:
     """Serve one request: match, hooks, view, error handlers, response, session, after hooks, body, teardown.
 
     PERF: the outer life of a request and its step `full_dispatch_request` are one coroutine, because awaiting a second
@@ -77,8 +78,8 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
         step: Run the step alone, for an override's `super()`: from the first hook to the finished response.
 
     Returns:
-        The response, or a view's text as it is where nobody is to see a response. A complete body is left to the caller
-        to send; an iterable one has been sent.
+        The response; or, where nobody is to see one, the body and the Content-Type pairs of a view's text or JSON. A
+        complete body is left to the caller to send; an iterable one has been sent.
     """
     error: BaseException | None = None
     app = ctx.app
@@ -127,8 +128,11 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
                     untouched = not plan.after and ctx._after is None and ctx._session is None
                     if type(rv) is str and plan.quick_response is not None:
                         if untouched and not step:
-                            return rv.encode()
+                            return rv.encode(), app._text_type
                         response = plan.quick_response(rv.encode())
+                    elif untouched and not step and type(rv) in plan.json_types:
+                        provider: Any = app.json
+                        return provider.body(rv), CONTENT_TYPES[provider.mimetype]
                     elif type(rv) is plan.response_class:
                         response = rv
                     else:
@@ -160,7 +164,7 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
 
 async def full_dispatch_request(ctx: AppContext) -> Response:
     """From the first hook to the finished response; what hooks and view raise goes to their error handlers."""
-    return await dispatch(ctx, ctx.method, None, step=True)  # type: ignore[return-value]
+    return await dispatch(ctx, ctx.method, None, step=True)
 
 
 async def preprocess_request(ctx: AppContext) -> Any:

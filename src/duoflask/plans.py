@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .bridge import starts_on_loop
 from .exceptions import HTTPException
+from .json.provider import DefaultJSONProvider
 from .typing import App
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Plan:
         "full_dispatch_request",
         "has_before",
         "has_teardown",
+        "json_types",
         "plain_types",
         "preprocessors",
         "quick_response",
@@ -121,6 +123,8 @@ class Plan:
         stock = "make_response" not in replaced
         self.quick_response = app._quick_response if stock else None
         self.response_class = app.response_class if stock else None
+        usual = type(app.json) is DefaultJSONProvider and not {"response", "dumps"} & app.json.__dict__.keys()
+        self.json_types = frozenset({dict, list} if usual and self.quick_response is not None else ())
         # What a view returns mostly, and never awaits.
         self.plain_types = frozenset({str, dict, list, bytes, tuple, app.response_class})
         if "full_dispatch_request" not in replaced:

@@ -218,7 +218,7 @@ class Settings(OverridePoints, Scaffold):
 
 # Attributes whose change, on an app, drops what was worked out from them.
 _KEPT_FROM: Final = frozenset(
-    {"create_url_adapter", "request_class", "response_class", "subdomain_matching", "url_map", "config"}
+    {"config", "create_url_adapter", "json", "request_class", "response_class", "subdomain_matching", "url_map"}
 )
 
 

@@ -51,9 +51,10 @@ def serve_wsgi(app: App, environ: WSGIEnvironment, start_response: StartResponse
             kind = _AsyncBody if response.is_async else _SyncBody
             return kind(ctx, response, driver)
     del ctx.context  # it holds the variable that holds the context object: a cycle
-    if type(response) is bytes:
-        start_response("200 OK", [app._text_type[0], LENGTHS[len(response)]])
-        return [] if method == "HEAD" else [response]
+    if type(response) is tuple:
+        body, kinds = response
+        start_response("200 OK", [kinds[0], LENGTHS[len(body)]])
+        return [] if method == "HEAD" else [body]
     start_response(response._status, response.wsgi_headers())
     # PERF: has_body() costs 65 ns; the usual answer is found without it.
     return [response._body] if response._status_code == 200 and method != "HEAD" or response.has_body(method) else []
