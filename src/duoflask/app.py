@@ -21,6 +21,7 @@ from .bridge import (
     async_to_sync,
     call,
     drive,
+    loop_is_running,
     run_nested,
     starts_on_loop,
     sync_to_async,
@@ -86,7 +87,6 @@ class DuoFlask(Settings):
         self.template_folder = template_folder
         self.instance_path = instance_path
         self.config = self.make_config(instance_relative_config)
-        self.config._on_change = self._registry_changed
         self.aborter = self.make_aborter()
         self.json: JSONProvider = self.json_provider_class(self)
         changed = self._registry_changed
@@ -100,6 +100,7 @@ class DuoFlask(Settings):
         self.url_map = self.url_map_class(host_matching=host_matching)
         self.subdomain_matching = subdomain_matching
         self._workers = Workers(self.config["WORKER_THREADS"])
+        self.config._on_change = self._config_changed
         self._lifecycle = Lifecycle(self, threading.Lock)
 
     # -- what a server calls
@@ -276,7 +277,7 @@ class DuoFlask(Settings):
             RuntimeError: On a running loop, where an `async def` teardown function cannot be awaited by `with`.
         """
         ctx._torn_down = False
-        if any(on_loop for _, on_loop in (*ctx.plan.teardown_request, *ctx.plan.teardown_app)) and _loop_is_running():
+        if any(on_loop for _, on_loop in (*ctx.plan.teardown_request, *ctx.plan.teardown_app)) and loop_is_running():
             ctx._torn_down = True
             raise RuntimeError(
                 "this context has 'async def' teardown functions, which 'with' cannot await on a running event loop; "
@@ -387,15 +388,6 @@ def _request_context() -> Any:
     """The Context of the active request; None outside one."""
     ctx = _cv_app.get(None)
     return None if ctx is None else getattr(ctx, "context", None)
-
-
-def _loop_is_running() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        trio = sys.modules.get("trio")
-        return trio is not None and trio.lowlevel.in_trio_run()
-    return True
 
 
 # Servers ask whether calling the app makes a coroutine. `__call__` itself is none: it answers WSGI too.

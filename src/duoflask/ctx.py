@@ -23,7 +23,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .bridge import starts_on_loop
+from .bridge import current_home, home_of_context, starts_on_loop
 from .exchange import Exchange
 from .http.errors import HTTPException
 from .streamed import StreamedBody
@@ -369,10 +369,16 @@ def copy_current_request_context(f: _F) -> _F:
 
         return cast(_F, in_task)
 
+    home = current_home()  # the loop of the request, for what the thread runs through ensure_sync or async_to_sync
+
     @functools.wraps(f)
     def in_thread(*args: Any, **kwargs: Any) -> Any:
-        with original.copy():
-            return f(*args, **kwargs)
+        token = home_of_context.set(home)
+        try:
+            with original.copy():
+                return f(*args, **kwargs)
+        finally:
+            home_of_context.reset(token)
 
     return cast(_F, in_thread)
 

@@ -101,11 +101,14 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
                 response = await plan.full_dispatch_request(ctx)
             else:
                 rv: Any = None
+                refused = False
                 try:
                     if app._unprepared:
                         await app._prepare(ctx)
                     if ctx.has_body and ctx.rule is not None:
+                        refused = True
                         await ctx.gateway.read_body(ctx)
+                        refused = False
                     if _STARTED:
                         await emit(ctx, request_started)
                     if plan.has_before:
@@ -122,8 +125,10 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
                             rv = await rv
                 except Exception as exc:
                     rv = await plan.steps.handle_user_exception(ctx, exc)
-                if plan.finalize_request is not None or _FINISHED:
-                    response = await plan.steps.finalize_request(ctx, rv)
+                if refused or plan.finalize_request is not None or _FINISHED:
+                    # After hooks may count on before hooks, which have not run for a refused body: they do not spoil
+                    # its 4xx.
+                    response = await plan.steps.finalize_request(ctx, rv, refused)
                 else:
                     untouched = not plan.after and ctx._after is None and ctx._session is None
                     if type(rv) is str and plan.quick_response is not None:
@@ -148,7 +153,7 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
             response = await ctx.plan.steps.handle_exception(ctx, exc)
         if not step and (response._iterable is not None or response._on_close):
             await _stream(ctx, response)
-        return response  # type: ignore[no-any-return]
+        return response
     except BaseException as exc:
         error = exc
         raise
@@ -164,7 +169,7 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
 
 async def full_dispatch_request(ctx: AppContext) -> Response:
     """From the first hook to the finished response; what hooks and view raise goes to their error handlers."""
-    return await dispatch(ctx, ctx.method, None, step=True)
+    return await dispatch(ctx, ctx.method, None, step=True)  # type: ignore[no-any-return]
 
 
 async def preprocess_request(ctx: AppContext) -> Any:

@@ -27,27 +27,32 @@ __all__ = ["Lifecycle"]
 _PORTAL: Final = "portal"  # stands for the process's portal, which need not run for `def` functions
 
 
+class _HasFailed(Exception):
+    """Work that is done once has failed before."""
+
+
 class _Once:
     """Work that is done once, while whoever else asks for it waits, on whichever side of the crossing."""
 
-    __slots__ = ("_lock", "_running", "_waiters", "done", "failure")
+    __slots__ = ("_lock", "_running", "_waiters", "done", "failed")
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
         self._running = False
         self._waiters: list[Callable[[], None]] = []
         self.done = False
-        self.failure: Exception | None = None
+        self.failed = False  # not the exception: raised for each request, it would collect all their tracebacks
 
     async def run(self, ctx: AppContext, work: Callable[[], Awaitable[None]], *, again: bool) -> None:
         """Do the work unless it is done; after a failure, do it again or fail again.
 
         Raises:
-            Exception: What the work raised, for the one who did it, and for all others if it is not done again.
+            Exception: What the work raised, for the one who did it.
+            _HasFailed: It failed before, and is not done again.
         """
         while not self.done:
-            if self.failure is not None and not again:
-                raise self.failure
+            if self.failed and not again:
+                raise _HasFailed
             with self._lock:
                 waiting = self._running and not self.done
                 wait = self._wait(ctx) if waiting else None
@@ -64,8 +69,8 @@ class _Once:
         try:
             await work()
             self.done = True
-        except Exception as exc:
-            self.failure = exc
+        except Exception:
+            self.failed = True
             raise
         finally:
             with self._lock:
@@ -115,7 +120,6 @@ class Lifecycle:
         self._lock_class = lock_class
         self._first = _Once(lock_class())
         self._serving: dict[Any, _Once] = {}
-        self._logged: set[Any] = set()
         self._process = os.getpid()
 
     async def prepare(self, ctx: AppContext) -> None:
@@ -145,10 +149,10 @@ class Lifecycle:
             return
         try:
             await self._once(key).run(ctx, lambda: self._run_all(ctx, self._app.before_serving_funcs), again=False)
+        except _HasFailed:
+            raise ServiceUnavailable() from None
         except Exception as exc:
-            if key not in self._logged:
-                self._logged.add(key)
-                self._app.logger.exception("a start-up function failed; every request is answered with 503")
+            self._app.logger.exception("a start-up function failed; every request is answered with 503")
             raise ServiceUnavailable() from exc
         if key is _PORTAL:
             self._stop_at_exit()

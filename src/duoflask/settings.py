@@ -159,6 +159,11 @@ class Settings(OverridePoints, Scaffold):
         self._known = {}
         self._find = None
 
+    def _config_changed(self) -> None:
+        """Told by the configuration; a number of threads that cannot be is an error where it is set."""
+        self._registry_changed()
+        self._workers.limit = self.config["WORKER_THREADS"]
+
     def _first_request_changed(self) -> None:
         self._unprepared = True
 
@@ -173,8 +178,6 @@ class Settings(OverridePoints, Scaffold):
         self._replaced = overridden(cast("App", self), OverridePoints)
         self._steps = Steps(self._replaced)
         self._limits = Limits(config["MAX_CONTENT_LENGTH"], config["MAX_FORM_MEMORY_SIZE"], config["MAX_FORM_PARTS"])
-        if self._workers.limit != config["WORKER_THREADS"]:
-            self._workers.limit = config["WORKER_THREADS"]
         kind = type(self)
         plain = (
             not self.url_map.host_matching

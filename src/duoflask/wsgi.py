@@ -47,7 +47,12 @@ def serve_wsgi(app: App, environ: WSGIEnvironment, start_response: StartResponse
         driver = WSGIDriver(ctx, coroutine)
         response = driver.go_on(wanted)
         if not driver.finished:
-            start_response(response._status, response.wsgi_headers())
+            try:
+                start_response(response._status, response.wsgi_headers())
+            except BaseException as exc:  # the server refuses it; the request has to end all the same
+                ctx.stream_error = exc
+                driver.resume(False)
+                raise
             kind = _AsyncBody if response.is_async else _SyncBody
             return kind(ctx, response, driver)
     del ctx.context  # it holds the variable that holds the context object: a cycle
@@ -159,6 +164,8 @@ class _WSGIGateway:
         if ctx.on_loop:
             await to_thread()
         more = await hand_over(response)
+        if ctx.stream_error is not None:
+            raise ctx.stream_error
         if response.is_async:
             iterator = response._iterable.__aiter__()
             while more:
@@ -169,8 +176,6 @@ class _WSGIGateway:
                     return
                 await to_thread()
                 more = await hand_over(chunk)
-        elif ctx.stream_error is not None:
-            raise ctx.stream_error
 
     def suspended(self, ctx: AppContext) -> bool:
         """Nobody can tell a WSGI application that its client has left."""

@@ -22,11 +22,11 @@ task's exception.
 
 from __future__ import annotations
 
-from .adapt import async_to_sync, run_nested, sync_to_async
+from .adapt import async_to_sync, loop_is_running, run_nested, sync_to_async
 from .crossing import HandOver, Traveller, call, drive, hand_over, starts_on_loop, to_loop, to_thread
 from .portal import WSGIDriver, current_portal, portal
 from .threads import new_signal
-from .workers import DEFAULT_WORKER_THREADS, Home, Workers
+from .workers import DEFAULT_WORKER_THREADS, Home, Workers, current_home, home_of_context
 
 __all__ = [
     "DEFAULT_WORKER_THREADS",
@@ -37,9 +37,12 @@ __all__ = [
     "Workers",
     "async_to_sync",
     "call",
+    "current_home",
     "current_portal",
     "drive",
     "hand_over",
+    "home_of_context",
+    "loop_is_running",
     "new_signal",
     "portal",
     "run_nested",

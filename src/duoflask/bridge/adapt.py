@@ -17,7 +17,7 @@ from .portal import portal
 from .threads import Signal, new_signal
 from .workers import Home, Workers, home_of_context, occupies_thread
 
-__all__ = ["async_to_sync", "run_nested", "sync_to_async"]
+__all__ = ["async_to_sync", "loop_is_running", "run_nested", "sync_to_async"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -44,7 +44,7 @@ def async_to_sync(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
 
     @functools.wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        if _on_a_loop():
+        if loop_is_running():
             name = getattr(function, "__qualname__", repr(function))
             raise RuntimeError(
                 f"{name}() was called through async_to_sync (or ensure_sync) in a thread whose event loop is running; "
@@ -105,7 +105,7 @@ async def _settle(function: Callable[..., Awaitable[Any]], args: Any, kwargs: An
     signal.set()
 
 
-def _on_a_loop() -> bool:
+def loop_is_running() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -7,6 +7,7 @@ no environ and no response. The portal starts with the first async function; a f
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
@@ -16,6 +17,9 @@ from .crossing import LOOP, HandOver, Leg, Traveller, Work, answer_in_thread, dr
 from .threads import Signal, new_lock, new_loop, new_signal, start_thread
 
 __all__ = ["Portal", "WSGIDriver", "current_portal", "portal"]
+
+
+_logger = logging.getLogger("duoflask.portal")
 
 
 class Portal:
@@ -32,7 +36,14 @@ class Portal:
         def run() -> None:
             asyncio.set_event_loop(self.loop)
             self.loop.call_soon(ready.release)
-            self.loop.run_forever()
+            while True:
+                try:
+                    self.loop.run_forever()
+                    return
+                except BaseException:
+                    # asyncio raises a task's SystemExit or KeyboardInterrupt out of the loop, too. It is kept on the
+                    # task; the portal is every request's, and what was about to run is still queued.
+                    _logger.exception("a task on the portal loop ended with an exception that stops a loop; it goes on")
 
         try:
             start_thread(run, "duoflask-portal")

@@ -21,7 +21,7 @@ import anyio
 from .crossing import Leg, Traveller, Work, run_leg
 from .threads import new_lock, new_queue, start_thread
 
-__all__ = ["DEFAULT_WORKER_THREADS", "Home", "Workers", "home_of_context", "occupies_thread"]
+__all__ = ["DEFAULT_WORKER_THREADS", "Home", "Workers", "current_home", "home_of_context", "occupies_thread"]
 
 # anyio's and Starlette's default number of threads; Flask's users size theirs with the server (gunicorn --threads).
 DEFAULT_WORKER_THREADS: Final = 40
@@ -96,6 +96,17 @@ home_of_context: ContextVar[Home | None] = ContextVar("duoflask.home", default=N
 occupies_thread: ContextVar[bool] = ContextVar("duoflask.occupies_thread", default=False)
 
 
+def current_home() -> Home | None:
+    """The loop that the calling code belongs to, if it runs on one or for one; None means the portal's."""
+    home = home_of_context.get()
+    if home is None:
+        try:
+            home = Home()
+        except RuntimeError:
+            return None
+    return home
+
+
 class _Job:
     """One call for a worker thread.
 
@@ -129,11 +140,22 @@ class Workers:
     """
 
     def __init__(self, limit: int = DEFAULT_WORKER_THREADS) -> None:
-        if limit < 1:
-            raise ValueError(f"invalid number of worker threads; expected at least 1; got {limit!r}")
         self.limit = limit
         self._reset()
         _pools.add(self)
+
+    @property
+    def limit(self) -> int:
+        """How many threads there may be."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, value: int) -> None:
+        if type(value) is not int or value < 1:
+            raise ValueError(
+                f"invalid number of worker threads (WORKER_THREADS); expected an int of 1 or more; got {value!r}"
+            )
+        self._limit = value
 
     def _reset(self) -> None:
         self._queue = new_queue()
