@@ -174,6 +174,7 @@ class Settings(OverridePoints, Scaffold):
 
     def _refresh(self) -> None:
         """Work out what of the app's settings every request needs."""
+        self._stale = False  # first: a change meanwhile sets it again
         config = self.config
         self._replaced = overridden(cast("App", self), OverridePoints)
         self._steps = Steps(self._replaced)
@@ -198,15 +199,17 @@ class Settings(OverridePoints, Scaffold):
         stock = stock and own.set_data is Response.set_data and own._has_usual_head
         self._quick_response = own.of_body if stock else None
         self._text_type = own._default_headers
-        self._stale = False
 
     def _plan(self, endpoint: Any) -> Plan:
         """The plan of an endpoint, made at its first request."""
         if self._stale:
             self._refresh()
-        plan = self._plans.get(endpoint)
+        plans = (
+            self._plans
+        )  # a change while the plan is made replaces the dictionary: a stale plan must not get into the new
+        plan = plans.get(endpoint)
         if plan is None:
-            plan = self._plans[endpoint] = Plan(cast("App", self), endpoint)
+            plan = plans[endpoint] = Plan(cast("App", self), endpoint)
         return plan
 
     def _limits_of(self, rule: Rule | None) -> Limits:

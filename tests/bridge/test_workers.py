@@ -41,9 +41,10 @@ async def in_worker(workers: Workers, function: Any, *, nested: bool = False) ->
     return result
 
 
-def test_number_of_threads_must_be_positive():
-    with pytest.raises(ValueError, match="expected at least 1; got 0"):
-        Workers(0)
+@pytest.mark.parametrize("number", [0, -1, "4", None, True, 1.5])
+def test_number_of_threads_must_be_a_positive_int(number):
+    with pytest.raises(ValueError, match=r"WORKER_THREADS.*expected an int of 1 or more; got"):
+        Workers(number)
 
 
 @pytest.mark.anyio
