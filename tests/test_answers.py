@@ -256,7 +256,7 @@ def test_foreign_wsgi_app_does_not_run_on_the_loop(client: Any) -> None:
         (("a", 200, {}, 1), "returned a tuple of 4 items; expected"),
         (7, "returned int, which is no response; expected"),
         ({1}, "returned set, which is no response; expected"),
-        (object, "is no WSGI application"),
+        (object, "returned the class 'object'"),
     ],
 )
 @pytest.mark.parametrize("colour", [as_sync, as_async])

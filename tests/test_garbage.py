@@ -12,7 +12,7 @@ import pytest
 
 from duoflask import DuoFlask, abort, g, request
 
-PATHS = ["/text", "/async", "/object", "/abort", "/missing", "/stream", "/async-stream", "/failure"]
+PATHS = ["/text", "/async", "/object", "/abort", "/missing", "/stream", "/async-stream", "/failure", "/unhandled"]
 
 
 @pytest.fixture
@@ -53,6 +53,12 @@ def app() -> DuoFlask:
     @app.get("/failure")
     def failure() -> None:
         raise KeyError("failure")
+
+    @app.get("/unhandled")
+    def unhandled() -> None:
+        raise LookupError("unhandled")
+
+    app.logger.disabled = True
 
     @app.errorhandler(KeyError)
     async def handle(error: KeyError) -> tuple[str, int]:

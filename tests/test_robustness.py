@@ -10,7 +10,16 @@ from typing import Any
 import anyio
 import pytest
 
-from duoflask import DuoFlask, Response, copy_current_request_context, g
+from duoflask import (
+    DuoFlask,
+    Response,
+    appcontext_pushed,
+    copy_current_request_context,
+    g,
+    request,
+    request_started,
+    request_tearing_down,
+)
 from duoflask.bridge import portal
 from duoflask.testing import create_environ
 
@@ -221,3 +230,120 @@ def test_cancelled_async_view_may_be_served_again() -> None:
             return (await client.get("/")).text
 
     assert asyncio.run(main()) == "view"
+
+
+def test_receiver_of_the_pushed_context_leaves_body_and_startup_on_their_side(client: Any) -> None:
+    app = DuoFlask(__name__)
+    pushed: list[Any] = []
+
+    @app.before_serving
+    async def start() -> None:
+        pushed.append("start")
+
+    @app.post("/")
+    async def view() -> str:
+        return request.get_data(as_text=True)
+
+    def receive(sender: Any) -> None:
+        pushed.append(threading.current_thread())
+
+    with appcontext_pushed.connected_to(receive, sender=app):
+        assert client(app).post("/", data="body").text == "body"
+    assert pushed.count("start") == 1
+
+
+def test_muted_signal_reaches_nobody(client: Any) -> None:
+    app = DuoFlask(__name__)
+    seen: list[Any] = []
+
+    @app.get("/")
+    def view() -> str:
+        return "view"
+
+    def receive(sender: Any, **_: Any) -> None:
+        seen.append(sender)
+
+    tester = client(app)
+    with request_started.connected_to(receive, sender=app), request_tearing_down.connected_to(receive, sender=app):
+        with request_started.muted(), request_tearing_down.muted():
+            tester.get("/")
+        assert seen == []
+        tester.get("/")
+    assert seen == [app, app]
+
+
+def test_async_function_whose_loop_has_ended_is_an_error_and_no_hang() -> None:
+    app = DuoFlask(__name__)
+
+    async def work() -> None:
+        raise AssertionError("nobody runs it")
+
+    kept: list[Any] = []
+
+    @app.get("/")
+    def view() -> str:
+        kept.append(copy_current_request_context(lambda: app.ensure_sync(work)()))
+        return "view"
+
+    with app.test_client(protocol="asgi") as client:
+        client.get("/")
+    with pytest.raises(RuntimeError, match="has ended"):
+        kept[0]()
+
+
+def test_redirect_keeps_raw_bytes_of_the_query(client: Any) -> None:
+    app = DuoFlask(__name__)
+
+    @app.get("/branch/")
+    def view() -> str:
+        return "view"
+
+    environ = create_environ("/branch", query_string="b=\xc3\xa9")
+    environ["QUERY_STRING"] = "b=\xc3\xa9"  # the bytes of U+00E9 in UTF-8, as a server passes them on
+    found: list[Any] = []
+    app(environ, lambda status, headers, exc_info=None: found.extend(headers))
+    assert dict(found)["Location"].endswith("/branch/?b=%C3%A9")
+
+
+def test_client_that_leaves_while_the_app_starts_up_does_not_start_it_twice() -> None:
+    app = DuoFlask(__name__)
+    events: list[str] = []
+
+    async def main() -> None:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        @app.before_serving
+        async def start() -> None:
+            events.append("begin")
+            begun.set()
+            await go_on.wait()
+            events.append("end")
+
+        @app.get("/")
+        async def view() -> str:
+            return "view"
+
+        async def serve(messages: list[dict[str, Any]]) -> None:
+            never = asyncio.Event()
+
+            async def receive() -> dict[str, Any]:
+                if messages:
+                    return messages.pop(0)
+                await never.wait()
+                raise AssertionError("nobody sets it")
+
+            async def send(message: dict[str, Any]) -> None:
+                events.append(message["type"])
+
+            await app({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}, receive, send)
+
+        first = asyncio.ensure_future(serve([{"type": "http.disconnect"}]))
+        await begun.wait()
+        await asyncio.sleep(0)
+        go_on.set()
+        await first
+        await serve([])
+
+    asyncio.run(main())
+    assert events.count("begin") == events.count("end") == 1
+    assert events.count("http.response.start") >= 1

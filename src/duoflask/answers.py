@@ -75,6 +75,10 @@ def _foreign(app: App, rv: Any) -> Response:
         rv = rv.get_response()
         if isinstance(rv, app.response_class):
             return rv
+    if isinstance(rv, type):
+        raise TypeError(
+            f"{_culprit()} returned the class {rv.__name__!r}; expected a response. Write 'return {rv.__name__}(...)'."
+        )
     if isinstance(rv, Response) or callable(rv):
         ctx = _cv_app.get(None)
         environ = ctx.request.environ if ctx is not None and ctx.has_request else None

@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import os
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, Literal, ParamSpec, TypeVar, cast
@@ -101,7 +100,7 @@ class DuoFlask(Settings):
         self.subdomain_matching = subdomain_matching
         self._workers = Workers(self.config["WORKER_THREADS"])
         self.config._on_change = self._config_changed
-        self._lifecycle = Lifecycle(self, threading.Lock)
+        self._lifecycle = Lifecycle(self)
 
     # -- what a server calls
 
@@ -281,8 +280,7 @@ class DuoFlask(Settings):
             ctx._torn_down = True
             raise RuntimeError(
                 "this context has 'async def' teardown functions, which 'with' cannot await on a running event loop; "
-                "write "
-                "'async with' instead"
+                "write 'async with' instead"
             )
         run_nested(ctx, teardown(ctx, error), self._workers)
 

@@ -67,6 +67,9 @@ async def serve_asgi(app: App, scope: Scope, receive: Receive, send: Send) -> No
             wanted = context.run(coroutine.send, None)
         except StopIteration as stop:
             response = stop.value
+        except BaseException:
+            del ctx.context  # see below
+            raise
         else:
             response = await _drive_on_asyncio(ctx, coroutine, wanted)
     del ctx.context  # it holds the variable that holds the context object: a cycle
@@ -173,11 +176,14 @@ class _Watch:
 
     def forgive(self) -> bool:
         """Whether nobody but this watch has cancelled the task; takes its own cancellation back."""
-        return self._fired and self._task is not None and self._task.uncancel() == 0
+        fired, self._fired = self._fired, False
+        return fired and self._task is not None and self._task.uncancel() == 0
 
     def stop(self) -> None:
         """Stop watching: from now on the task belongs to the server again."""
         self._stopped = True
+        if self._fired and self._task is not None:  # a view has swallowed the cancellation
+            self._task.uncancel()
         watcher, self._watcher, self._task = self._watcher, None, None  # its cancellation holds frames that hold this
         if watcher is not None:
             watcher.cancel()
@@ -187,10 +193,13 @@ class _ASGIGateway:
     """What the dispatcher asks of this protocol."""
 
     __slots__ = ()
+    serves_on_loop = True
 
     async def read_body(self, ctx: AppContext) -> None:
         """Read the body into memory, then to disk; what goes wrong is raised when somebody looks."""
         ctx.check_length()
+        if not ctx.on_loop:  # an override of full_dispatch_request runs in a thread
+            await to_loop()
         rule = ctx.rule
         limit = ctx.max_content_length
         if rule is not None and rule.stream_body:
@@ -263,7 +272,7 @@ class _ASGIGateway:
 
     def suspended(self, ctx: AppContext) -> bool:
         """Start to watch for the client's leaving, unless its body is still to be read."""
-        if ctx.has_body:
+        if ctx.has_body or ctx.starting:
             return False
         if ctx.complete:
             return True

@@ -138,7 +138,7 @@ async def _teardown_steps(
     errors: list[BaseException] = []
     for function, on_loop in functions:
         await _surely(ctx, errors, function, on_loop, error)
-    if signal.receivers:
+    if signal.receivers and not signal.is_muted:
         for receiver in list(signal.receivers_for(ctx.app)):
             tell = functools.partial(receiver, ctx.app, exc=error)
             await _surely(ctx, errors, tell, starts_on_loop(receiver))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from .bridge import call, starts_on_loop, to_loop, to_thread
 from .closing import close_response, do_teardown_appcontext, do_teardown_request, teardown
@@ -21,7 +21,6 @@ from .events import emit
 from .exceptions import BadRequestKeyError, HTTPException, InternalServerError
 from .http.wire import CONTENT_TYPES
 from .linking import match
-from .logging import escape_for_log
 from .plans import find_error_handler, side_of
 from .response import Response
 from .routing import RoutingException
@@ -35,10 +34,7 @@ from .signals import (
     request_tearing_down,
 )
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Gateway", "Steps", "blocks", "dispatch", "emit", "shown", "teardown"]
+__all__ = ["Gateway", "Steps", "blocks", "dispatch", "teardown"]
 
 
 # PERF: the signals' own dictionaries of receivers; looking into each costs 5 ns, through the signal 17.
@@ -53,7 +49,9 @@ _OWN_ANSWERS: Final = (Response, HTTPException)
 
 
 class Gateway(Protocol):
-    """What the dispatcher needs of a protocol."""
+    """What the dispatcher and the life cycle need of a protocol."""
+
+    serves_on_loop: bool
 
     async def read_body(self, ctx: AppContext) -> None:
         """Have the request's body ready for code of both colours, or refuse it."""
@@ -63,6 +61,9 @@ class Gateway(Protocol):
 
     def suspended(self, ctx: AppContext) -> bool:
         """Told when the request first waits for something on a loop, until it answers True."""
+
+    def home_key(self) -> Any:
+        """What stands for the server's loop; None for the portal."""
 
 
 async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool = False) -> Any:
@@ -95,7 +96,10 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
                 else:
                     match(app, ctx, method, path)
                 if _PUSHED:
+                    began_on_loop = ctx.on_loop
                     await emit(ctx, appcontext_pushed)
+                    if ctx.on_loop is not began_on_loop:  # what comes first belongs to the server's side
+                        await (to_loop() if began_on_loop else to_thread())
             plan = ctx.plan
             if plan.full_dispatch_request is not None and not step:
                 response = await plan.full_dispatch_request(ctx)
@@ -221,7 +225,10 @@ async def handle_user_exception(ctx: AppContext, error: Exception) -> Any:
         return await ctx.plan.steps.handle_http_exception(ctx, error)
     handler = _handler(ctx, error)
     if handler is None:
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame: a cycle
     return await call(ctx, handler, side_of(handler, app._inline), error)
 
 
@@ -249,7 +256,10 @@ async def handle_exception(ctx: AppContext, error: Exception) -> Response:
     if propagate is None:
         propagate = app.testing or app.debug
     if propagate:
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame: a cycle
     app.log_exception((type(error), error, error.__traceback__))
     answer: Any = InternalServerError(original_exception=error)
     handler = _handler(ctx, answer)
@@ -320,11 +330,6 @@ def _checked(response: Any, function: Callable[..., Any]) -> Response:
             "Write 'return response' at its end."
         )
     return response  # type: ignore[no-any-return]
-
-
-def shown(ctx: AppContext) -> str:
-    """A request as a log line may show it."""
-    return f"{escape_for_log(ctx.request.path)} [{escape_for_log(ctx.request.method)}]"
 
 
 async def _stream(ctx: AppContext, response: Response) -> None:

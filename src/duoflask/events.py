@@ -16,6 +16,8 @@ __all__ = ["emit"]
 
 async def emit(ctx: AppContext, signal: Signal, **arguments: Any) -> None:
     """Send one of the request's signals to its receivers, `def` and `async def`."""
+    if signal.is_muted:
+        return
     app = ctx.app
     for receiver in list(signal.receivers_for(app)):
         await call(ctx, functools.partial(receiver, app, **arguments), starts_on_loop(receiver))

@@ -55,6 +55,7 @@ class Exchange:
     watch: Any = None
     watchable: Any = None
     disconnected: bool = False
+    starting: bool = False  # start-up functions run for it: its client's leaving must not cancel them
     interrupted: bool = False  # a cancellation, or the like, has ended its work
     stream_error: BaseException | None = None
 

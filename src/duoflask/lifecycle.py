@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextvars import copy_context
 from typing import Any, Final
 
-from .bridge import Home, WSGIDriver, call, new_signal
+from .bridge import Home, WSGIDriver, call, new_lock, new_signal, to_loop
 from .ctx import AppContext, _cv_app
 from .exceptions import ServiceUnavailable
 from .plans import side_of
@@ -112,13 +112,11 @@ class Lifecycle:
 
     Args:
         app: The application.
-        lock_class: Makes the lock of each piece of work that is done once.
     """
 
-    def __init__(self, app: App, lock_class: Callable[[], Any]) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
-        self._lock_class = lock_class
-        self._first = _Once(lock_class())
+        self._first = _Once(new_lock())
         self._serving: dict[Any, _Once] = {}
         self._process = os.getpid()
 
@@ -143,12 +141,16 @@ class Lifecycle:
             await call(ctx, function, side_of(function, self._app._inline))
 
     async def _start_for(self, ctx: AppContext) -> None:
+        if ctx.gateway.serves_on_loop and not ctx.on_loop:
+            await to_loop()
         key = self._key(ctx)
         once = self._serving.get(key)
         if once is not None and once.done:
             return
         try:
+            ctx.starting = True
             await self._once(key).run(ctx, lambda: self._run_all(ctx, self._app.before_serving_funcs), again=False)
+            ctx.starting = False
         except _HasFailed:
             raise ServiceUnavailable() from None
         except Exception as exc:
@@ -184,7 +186,7 @@ class Lifecycle:
     def _once(self, key: Any) -> _Once:
         for old in [loop for loop in self._serving if loop is not _PORTAL and _has_ended(loop)]:
             del self._serving[old]  # served without a lifespan, so nobody has said that it ended
-        return self._serving.setdefault(key, _Once(self._lock_class()))
+        return self._serving.setdefault(key, _Once(new_lock()))
 
     def _key(self, ctx: AppContext) -> Any:
         """What stands for the loop that a request's async functions run on."""
@@ -210,7 +212,7 @@ class Lifecycle:
             key: What `home_key` of the gateway says for this loop.
         """
         ctx = self._outside()
-        self._serving[key] = once = _Once(self._lock_class())
+        self._serving[key] = once = _Once(new_lock())
         await self._app._drive(
             ctx, once.run(ctx, lambda: self._run_all(ctx, self._app.before_serving_funcs), again=False)
         )

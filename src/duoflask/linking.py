@@ -11,7 +11,7 @@ from urllib.parse import quote
 from .ctx import AppContext, _cv_app
 from .exceptions import BadRequest, HTTPException
 from .plans import blueprint_chain
-from .routing import BuildError, MapAdapter, RedirectRequired, RequestRedirect
+from .routing import BuildError, MapAdapter, RedirectRequired
 from .typing import App
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def _adapter_of(ctx: AppContext) -> MapAdapter:
 
 
 def _query(ctx: AppContext) -> str:
-    return ctx.request.query_string.decode("latin-1")
+    raw = ctx.request.query_string
+    return raw.decode() if raw.isascii() else "".join([chr(byte) if byte < 128 else f"%{byte:02X}" for byte in raw])
 
 
 def _redirect(ctx: AppContext, reason: RedirectRequired, method: str) -> HTTPException:
@@ -151,8 +152,3 @@ def build_url(
     if anchor is not None:
         url = f"{url}#{quote(anchor, safe='%!#$&()*+,/:;=?@')}"
     return url
-
-
-def is_form_redirect(request: Request) -> bool:
-    """Whether a redirect that the router asks for would lose a form in debug mode (Flask tells the developer)."""
-    return isinstance(request.routing_exception, RequestRedirect) and request.method not in {"GET", "HEAD", "OPTIONS"}

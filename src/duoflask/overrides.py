@@ -17,6 +17,7 @@ from .closing import do_teardown_appcontext, do_teardown_request
 from .ctx import AppContext, _cv_app
 from .exceptions import HTTPException
 from .linking import inject_defaults, make_adapter
+from .logging import escape_for_log
 from .routing import BuildError, MapAdapter, RequestRedirect
 from .typing import App
 from .urls import make_redirect
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["OverridePoints"]
 
 _MISSING: Any = object()
+
+
+def _shown(ctx: AppContext) -> str:
+    """A request as a log line may show it."""
+    return f"{escape_for_log(ctx.request.path)} [{escape_for_log(ctx.request.method)}]"
 
 
 async def _dispatch_request(ctx: AppContext) -> Any:
@@ -149,7 +155,7 @@ class OverridePoints:
         ctx = _cv_app.get(None)
         where = "outside a request"
         if ctx is not None and ctx.has_request:
-            where = f"on {steps.shown(ctx)}"
+            where = f"on {_shown(ctx)}"
         app.logger.error("Exception %s", where, exc_info=exc_info)
 
     # -- answers and URLs

@@ -43,6 +43,9 @@ def serve_wsgi(app: App, environ: WSGIEnvironment, start_response: StartResponse
         wanted = context.run(coroutine.send, None)
     except StopIteration as stop:
         response: Any = stop.value
+    except BaseException:
+        del ctx.context  # see below
+        raise
     else:
         driver = WSGIDriver(ctx, coroutine)
         response = driver.go_on(wanted)
@@ -134,6 +137,7 @@ class _WSGIGateway:
     """What the dispatcher asks of this protocol."""
 
     __slots__ = ()
+    serves_on_loop = False
 
     async def read_body(self, ctx: AppContext) -> None:
         """Check what is declared; the body itself is read from the server's stream when somebody looks."""

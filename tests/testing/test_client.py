@@ -15,6 +15,7 @@ import pytest
 import werkzeug.test
 from client_apps import MARK, Boom, LivingApp, asgi_app, wsgi_app
 
+from duoflask import DuoFlask, g, has_request_context, request
 from duoflask.response import Response
 from duoflask.testing import (
     Client,
@@ -473,26 +474,33 @@ def test_close_runs_the_apps_shutdown_under_wsgi() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
-def test_a_with_block_offers_to_keep_contexts(protocol: Any) -> None:
-    seen: list[Any] = []
+@pytest.mark.parametrize("colour", ["def", "async def"])
+def test_a_with_block_keeps_the_context_of_the_last_request(protocol: Any, colour: str) -> None:
+    app = DuoFlask(__name__)
+    ended: list[str] = []
 
-    def wsgi(environ: Any, start_response: Any) -> Any:
-        seen.append(environ.get("duoflask.preserve_context"))
-        return wsgi_app(environ, start_response)
+    def view(name: str) -> str:
+        g.name = name
+        return name
 
-    async def asgi(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            seen.append(scope.get("duoflask.preserve_context"))
-        await asgi_app(scope, receive, send)
+    async def async_view(name: str) -> str:
+        return view(name)
 
-    with Client(wsgi if protocol == "wsgi" else asgi, protocol=protocol) as client:
-        client.get("/")
+    app.add_url_rule("/<name>", "view", view if colour == "def" else async_view)
+    app.teardown_request(lambda error: ended.append(request.path))
+
+    with app.test_client(protocol=protocol) as client:
+        client.get("/one?a=1")
+        assert (request.path, request.args["a"], g.name) == ("/one", "1", "one")
+        client.get("/two")
+        assert (request.path, g.name, request.endpoint) == ("/two", "two", "view")
         with pytest.raises(RuntimeError, match="nested"):
             client.__enter__()
-    client.get("/")
+    assert not has_request_context()
+    assert ended == ["/one", "/two"]
+    client.get("/three")
+    assert not has_request_context()
     client.close()
-    assert callable(seen[0])
-    assert seen[1] is None
 
 
 def test_an_unknown_protocol_is_refused() -> None:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from .adapt import async_to_sync, loop_is_running, run_nested, sync_to_async
 from .crossing import HandOver, Traveller, call, drive, hand_over, starts_on_loop, to_loop, to_thread
 from .portal import WSGIDriver, current_portal, portal
-from .threads import new_signal
+from .threads import new_lock, new_signal
 from .workers import DEFAULT_WORKER_THREADS, Home, Workers, current_home, home_of_context
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "hand_over",
     "home_of_context",
     "loop_is_running",
+    "new_lock",
     "new_signal",
     "portal",
     "run_nested",

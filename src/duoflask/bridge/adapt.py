@@ -27,7 +27,7 @@ _probe: ContextVar[object | None] = ContextVar("duoflask.probe", default=None)
 
 
 class _Loop(Protocol):
-    def post(self, function: Callable[..., Any], *args: Any) -> None: ...
+    def post(self, function: Callable[..., Any], *args: Any) -> bool: ...
     def spawn(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Any: ...
 
 
@@ -48,16 +48,23 @@ def async_to_sync(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
             name = getattr(function, "__qualname__", repr(function))
             raise RuntimeError(
                 f"{name}() was called through async_to_sync (or ensure_sync) in a thread whose event loop is running; "
-                "the "
-                f"loop would wait for itself. In an 'async def' function write 'await {name}(...)' instead."
+                f"the loop would wait for itself. In an 'async def' function write 'await {name}(...)' instead."
             )
         home: _Loop = home_of_context.get() or portal()
         context = copy_context()
         context.run(occupies_thread.set, True)
         signal = new_signal()
         ended = Leg()
-        home.post(home.spawn, _settle(function, args, kwargs, ended, signal), context)
+        settling = _settle(function, args, kwargs, ended, signal)
+        if not home.post(home.spawn, settling, context):
+            settling.close()
+            name = getattr(function, "__qualname__", repr(function))
+            raise RuntimeError(
+                f"{name}() cannot run: the event loop that this code belongs to has ended. Finish such work before the "
+                "server stops, or run it in a context of its own."
+            )
         signal.wait()
+        signal.close()
         _take_over(context)
         if ended.error is not None:
             raise ended.error

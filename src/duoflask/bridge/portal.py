@@ -53,9 +53,10 @@ class Portal:
         with ready:
             pass
 
-    def post(self, function: Callable[..., Any], *args: Any) -> None:
+    def post(self, function: Callable[..., Any], *args: Any) -> bool:
         """Have the loop call a function soon."""
         self.loop.call_soon_threadsafe(function, *args)
+        return True
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
         """Start a task for a coroutine that never raises; to be called on the loop, through `post`."""
@@ -107,7 +108,7 @@ class _Trip:
         "_home",
         "_leg",
         "_returned",
-        "_signal",
+        "signal",
         "_task",
         "coroutine",
         "ended",
@@ -121,7 +122,7 @@ class _Trip:
         self.ended: Leg | None = None
         self.interruption: BaseException | None = None
         self._home = portal()
-        self._signal: Signal = new_signal()
+        self.signal: Signal = new_signal()
         self._task: asyncio.Task[None] | None = None
         self._leg: Leg | None = None
         self._delivered: Leg | None = None
@@ -151,7 +152,7 @@ class _Trip:
                 while posts:
                     self._home.post(*posts[0])
                     del posts[0]
-                self._signal.wait()
+                self.signal.wait()
                 return
             except BaseException as exc:
                 self.interruption = self.interruption or exc
@@ -170,7 +171,7 @@ class _Trip:
             self.ended = Leg(value=await drive(self.traveller, self.coroutine, self._server_thread))
         except BaseException as exc:
             self.ended = Leg(error=exc)
-        self._signal.set()
+        self.signal.set()
 
     def _deliver(self, leg: Leg) -> None:
         if leg is self._delivered:
@@ -186,7 +187,7 @@ class _Trip:
         cancellation: BaseException | None = None
         self._leg = None
         self._returned = self._home.loop.create_future()
-        self._signal.set()
+        self.signal.set()
         while self._leg is None:
             try:
                 yield from self._returned
@@ -255,6 +256,7 @@ class WSGIDriver:
                 trip.hand_back(leg)
             if trip.ended is not None:
                 self.finished = True
+                trip.signal.close()
                 if trip.interruption is not None:
                     raise trip.interruption
                 return _result(trip.ended)

@@ -63,6 +63,9 @@ class Signal(Protocol):
     def wait(self) -> None:
         """Wait for `set`. What a signal handler raises in this thread comes out of it."""
 
+    def close(self) -> None:
+        """Give up what the system keeps for it; `set` does nothing from now on."""
+
 
 class _ThreadSignal:
     __slots__ = ("set", "wait")
@@ -72,6 +75,9 @@ class _ThreadSignal:
         lock.acquire()
         self.set = lock.release
         self.wait: Callable[[], Any] = lock.acquire
+
+    def close(self) -> None:
+        pass
 
 
 class _GreenletSignal:
@@ -86,7 +92,13 @@ class _GreenletSignal:
 
     def set(self) -> None:
         self._ready = True
-        self._watcher.send_ignoring_arg(None)
+        watcher = self._watcher
+        if watcher is not None:
+            watcher.send_ignoring_arg(None)
+
+    def close(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        watcher.close()
 
     def wait(self) -> None:
         greenlet = sys.modules["gevent"].getcurrent()

@@ -48,15 +48,16 @@ class Home:
             if self._token is None:
                 raise RuntimeError("no event loop is running in this thread; expected asyncio's or trio's") from None
 
-    def post(self, function: Callable[..., Any], *args: Any) -> None:
-        """Have the loop call a function soon; silent when the loop has already ended."""
+    def post(self, function: Callable[..., Any], *args: Any) -> bool:
+        """Have the loop call a function soon; False when the loop has already ended."""
         try:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(function, *args)
             else:
                 self._token.run_sync_soon(lambda: function(*args))
-        except RuntimeError:  # "Event loop is closed", trio.RunFinishedError: nobody is left who could be waiting
-            pass
+        except RuntimeError:  # "Event loop is closed", trio.RunFinishedError
+            return False
+        return True
 
     def spawn(self, coroutine: Any, context: Context) -> None:
         """Start a task inside `context` for a coroutine that never raises; to be called on the loop, through `post`."""
@@ -67,7 +68,7 @@ class Home:
         else:
             sys.modules["trio"].lowlevel.spawn_system_task(_awaited, coroutine, context=context)
 
-    def waiter(self) -> tuple[Callable[[], None], Callable[[], Wait]]:
+    def waiter(self) -> tuple[Callable[[], Any], Callable[[], Wait]]:
         """A pair: what another thread calls once, and what the task on the loop waits for."""
         if self._loop is not None:
             future = self._loop.create_future()
@@ -115,7 +116,7 @@ class _Job:
 
     __slots__ = ("claimed", "done", "function", "notify", "result")
 
-    def __init__(self, function: Callable[[], Any], notify: Callable[[], None]) -> None:
+    def __init__(self, function: Callable[[], Any], notify: Callable[[], Any]) -> None:
         self.function = function
         self.notify = notify
         self.claimed: list[None] = [None]

@@ -84,20 +84,18 @@ def content_type_of(mimetype: str, charset: str) -> str:
 
 
 def parse_status(value: int | str | HTTPStatus) -> tuple[str, int]:
-    """Read a status as Werkzeug does: 404, "404", "404 Not Found", HTTPStatus.NOT_FOUND.
+    """Read a status in one of Werkzeug's forms: 404, "404", "404 Not Found", HTTPStatus.NOT_FOUND.
 
     Raises:
-        ValueError: Not a code of three digits, or a reason phrase that cannot be sent.
+        ValueError: Not a code from 100 to 599, or a reason phrase that cannot be sent.
     """
     if isinstance(value, (int, HTTPStatus)):
         code, reason = int(value), ""
     else:
         text, _, reason = value.strip().partition(" ")
-        if not text:
-            raise ValueError("invalid status; expected a code such as 200 or '200 OK'; got ''")
-        if not (text.isascii() and text.isdecimal()):
-            return f"0 {check_reason(value)}", 0
-        code = int(text)
+        code = int(text) if text.isascii() and text.isdecimal() and len(text) == 3 else 0
+    if not 100 <= code <= 599:
+        raise ValueError(f"invalid status code; expected 100-599 (RFC 9110 15); got {value!r}")
     if reason:
         return f"{code} {check_reason(reason)}", code
     return _STATUS_LINES.get(code) or f"{code} UNKNOWN", code

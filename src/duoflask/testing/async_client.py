@@ -97,7 +97,7 @@ class AsyncClient(ClientCore[Coroutine[Any, Any, TestResponse]]):
         except BaseException:
             await self._end()
             raise
-        self.preserve_context = True
+        self._watch_contexts()
         return self
 
     async def __aexit__(
@@ -106,8 +106,7 @@ class AsyncClient(ClientCore[Coroutine[Any, Any, TestResponse]]):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.preserve_context = False
-        self._release_contexts()
+        self._unwatch_contexts()
         assert self._lifespan is not None
         try:
             with anyio.move_on_after(DEFAULT_MAX_CLOSE_SECONDS, shield=True):

@@ -112,7 +112,7 @@ class Client(ClientCore[TestResponse]):
 
     def close(self) -> None:
         """Run the app's shutdown functions and stop what was started for it."""
-        self._release_contexts()
+        self._release_context()
         if self.protocol == "wsgi":
             _shut_down(self.application)
         elif self._runner is not None:
@@ -123,7 +123,7 @@ class Client(ClientCore[TestResponse]):
     def __enter__(self) -> Self:
         if self.preserve_context:
             raise RuntimeError("'with client:' cannot be nested; leave the outer block first")
-        self.preserve_context = True
+        self._watch_contexts()
         return self
 
     def __exit__(
@@ -132,7 +132,7 @@ class Client(ClientCore[TestResponse]):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.preserve_context = False
+        self._unwatch_contexts()
         self.close()
 
 

@@ -13,6 +13,8 @@ from io import BytesIO
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urljoin, urlsplit
 
+from ..ctx import _cv_app
+from ..signals import appcontext_pushed
 from ..typing import WSGIEnvironment
 from .answer import Answer
 from .cookie_jar import Cookie, CookieJar
@@ -24,7 +26,6 @@ __all__ = ["ClientCore", "ClientRedirectError", "Sent"]
 _R = TypeVar("_R")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PATH_SAFE = "/!$&'()*+,:;=@"
-_PRESERVE = "duoflask.preserve_context"
 
 
 class ClientRedirectError(Exception):
@@ -67,7 +68,8 @@ class ClientCore(Generic[_R]):
         self.raise_server_exceptions = raise_server_exceptions
         self.environ_base: dict[str, Any] = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": "duoflask"}
         self.preserve_context = False
-        self._new_contexts: list[Any] = []
+        self._served: list[Any] = []  # the contexts of the requests since the last answer
+        self._kept: Any = None
         self._jar = CookieJar() if use_cookies else None
 
     # -- requests
@@ -160,7 +162,7 @@ class ClientCore(Generic[_R]):
     ) -> Generator[Sent, Answer, TestResponse]:
         """Yield requests, take answers, return the last response."""
         environ, fields, explicit_cookie = self._request_of(args, kwargs)
-        self._release_contexts()
+        self._release_context()
         body_start = _position(environ)
         history: list[TestResponse] = []
         seen: set[tuple[str, int]] = set()
@@ -175,6 +177,7 @@ class ClientCore(Generic[_R]):
             response = self._response_of(answer, environ, tuple(history))
             location = response.location
             if not (follow_redirects and response.status_code in _REDIRECTS and location):
+                self._keep_context()
                 return response
             response.make_sequence()
             response.close()
@@ -211,10 +214,7 @@ class ClientCore(Generic[_R]):
             builder.close()
 
     def _with_base(self, other: Any) -> WSGIEnvironment:
-        environ = {**self.environ_base, **(other or {})}
-        if self.preserve_context:
-            environ[_PRESERVE] = self._new_contexts.append
-        return environ
+        return {**self.environ_base, **(other or {})}
 
     def _add_cookies(self, environ: WSGIEnvironment, url: SplitResult, explicit: str | None) -> None:
         if self._jar is None:
@@ -254,9 +254,34 @@ class ClientCore(Generic[_R]):
 
     # -- contexts that outlive a request inside `with client:`
 
-    def _release_contexts(self) -> None:
-        """Let go of the contexts that the dispatcher handed over through the environ's key."""
-        self._new_contexts.clear()
+    def _watch_contexts(self) -> None:
+        """From now on keep the context of each last request, so that `request` and `g` can be looked at after it."""
+        self.preserve_context = True
+        appcontext_pushed.connect(self._note_context, sender=self.application)
+
+    def _unwatch_contexts(self) -> None:
+        self.preserve_context = False
+        appcontext_pushed.disconnect(self._note_context, sender=self.application)
+        self._release_context()
+
+    def _note_context(self, _sender: Any) -> None:
+        context = _cv_app.get()
+        if context.has_request and context is not self._kept:
+            self._served.append(context)
+
+    def _keep_context(self) -> None:
+        """Make a copy of the last request's context the active one; its teardown functions have run already."""
+        if self._served:
+            self._kept = self._served[-1].copy()
+            self._kept.push()
+            self._served.clear()
+
+    def _release_context(self) -> None:
+        """Leave the context that is kept, before the next request or at the end of the block."""
+        kept, self._kept = self._kept, None
+        self._served.clear()
+        if kept is not None:
+            kept.pop()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.application!r}>"
