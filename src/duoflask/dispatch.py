@@ -36,7 +36,6 @@ from .signals import (
 
 __all__ = ["Gateway", "Steps", "blocks", "dispatch", "teardown"]
 
-
 # PERF: the signals' own dictionaries of receivers; looking into each costs 5 ns, through the signal 17.
 _PUSHED: Final = appcontext_pushed.receivers
 _STARTED: Final = request_started.receivers
@@ -121,7 +120,11 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
                         on_loop = plan.view_on_loop
                         if on_loop is not ctx.on_loop and on_loop is not None:
                             await (to_loop() if on_loop else to_thread())
-                        rv = plan.dispatch_request(ctx)
+                        view = plan.direct_view  # PERF: 70 ns less than the step, where it has nothing to ask
+                        if view is None or method == "OPTIONS" or ctx._request is not None or ctx.routing_exception:
+                            rv = plan.dispatch_request(ctx)
+                        else:
+                            rv = view(**ctx.view_args) if ctx.view_args else view()
                         kind = type(rv)
                         if kind is CoroutineType or (kind not in plan.plain_types and hasattr(rv, "__await__")):
                             if not ctx.on_loop:
@@ -151,7 +154,7 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
                     if not untouched:
                         response = await plan.steps.process_response(ctx, response)
         except Exception as exc:
-            if step:
+            if step or ctx.plan is None:
                 raise
             error = exc
             response = await ctx.plan.steps.handle_exception(ctx, exc)
@@ -162,9 +165,8 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
         error = exc
         raise
     finally:
-        if not step and (
-            ctx.plan.has_teardown or ctx._request is not None or ctx.body is not None or _ENDING or _ENDED or _POPPED
-        ):
+        plan, watched = ctx.plan, _ENDING or _ENDED or _POPPED
+        if plan is not None and not step and (plan.has_teardown or ctx._request or ctx.body or watched):
             await teardown(ctx, error)
         if ctx.routing_exception is not None:
             ctx.routing_exception.__traceback__ = None  # its frames hold the context: a cycle

@@ -82,6 +82,7 @@ class Plan:
         "after",
         "before",
         "blueprints",
+        "direct_view",
         "dispatch_request",
         "endpoint",
         "finalize_request",
@@ -129,6 +130,7 @@ class Plan:
         self.plain_types = frozenset({str, dict, list, bytes, tuple, app.response_class})
         if "full_dispatch_request" not in replaced:
             self.full_dispatch_request = None
+        self.direct_view = None if "dispatch_request" in replaced else self.view
         if "dispatch_request" in replaced:
             self.view_on_loop = starts_on_loop(app.dispatch_request)
         self.has_teardown = bool(
