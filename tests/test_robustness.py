@@ -347,3 +347,47 @@ def test_client_that_leaves_while_the_app_starts_up_does_not_start_it_twice() ->
     asyncio.run(main())
     assert events.count("begin") == events.count("end") == 1
     assert events.count("http.response.start") >= 1
+
+
+def test_methods_that_a_peer_invents_are_not_kept(client: Any) -> None:
+    app = DuoFlask(__name__)
+    app.url_map.add(app.url_rule_class("/any", endpoint="any"))
+    app.view_functions["any"] = lambda: "any"
+    tester = client(app)
+    for number in range(20):
+        assert tester.open("/any", method=f"WORD{number}").text == "any"
+    assert len(app._known) == 0
+
+
+def test_threads_of_the_first_requests_wait_until_the_settings_are_worked_out() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Slow(DuoFlask):
+        def _work_out(self) -> None:
+            entered.set()
+            assert go_on.wait(10)
+            super()._work_out()
+
+        def dispatch_request(self) -> Any:
+            return "overridden"
+
+    app = Slow(__name__)
+
+    @app.get("/")
+    def view() -> str:
+        return "view"
+
+    answers: list[bytes] = []
+
+    def ask() -> None:
+        answers.append(b"".join(app(create_environ("/"), lambda status, headers, exc_info=None: None)))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads[0].start()
+    assert entered.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert answers == [b"overridden"] * 4

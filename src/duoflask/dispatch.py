@@ -165,8 +165,8 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
         error = exc
         raise
     finally:
-        plan, watched = ctx.plan, _ENDING or _ENDED or _POPPED
-        if plan is not None and not step and (plan.has_teardown or ctx._request or ctx.body or watched):
+        plan, used = ctx.plan, ctx._request is not None or ctx.body is not None
+        if plan is not None and not step and (plan.has_teardown or used or _ENDING or _ENDED or _POPPED):
             await teardown(ctx, error)
         if ctx.routing_exception is not None:
             ctx.routing_exception.__traceback__ = None  # its frames hold the context: a cycle

@@ -61,7 +61,7 @@ class Exchange:
 
     def leaves_thread(self) -> None:
         """Told by the WSGI driver, in the server's thread, before the request first goes to the portal."""
-        if self.has_body and self.body is None and self.gateway is not None:
+        if self.has_body and self.body is None and self.rule is not None and self.gateway is not None:
             self.gateway.collect_body(self)
 
     def declare_length(self, value: bytes) -> None:

@@ -33,18 +33,15 @@ if TYPE_CHECKING:
 __all__ = ["app_ctx", "current_app", "g", "request", "request_ctx", "session"]
 
 _NO_APP: Final = (
-    "Working outside of application context: '{name}' was used while no app is active. It is bound while "
-    "a request is served "
-    "and in CLI commands; in a script, a test or a thread of your own write 'with app.app_context():' around this code."
+    "Working outside of application context: '{name}' was used while no app is active. It is bound while a request is "
+    "served and in CLI commands; in a script, a test or a thread of your own write 'with app.app_context():' around "
+    "this code."
 )
 _NO_REQUEST: Final = (
-    "Working outside of request context: '{name}' was used while no request is being served. It is bound "
-    "in views, hooks and "
-    "what they call; in a test write 'with app.test_request_context():' around this code, and give a "
-    "thread of your own a "
-    "function wrapped by copy_current_request_context."
+    "Working outside of request context: '{name}' was used while no request is being served. It is bound in views, "
+    "hooks and what they call; in a test write 'with app.test_request_context():' around this code, and give a thread "
+    "of your own a function wrapped by copy_current_request_context."
 )
-
 
 _OWN: Final = frozenset({"_get_current_object", "__wrapped__", "_LocalProxy__get", "_LocalProxy__wrapped"})
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Final, cast
 
 from .app_globals import _AppCtxGlobals
-from .bridge import DEFAULT_WORKER_THREADS, Workers
+from .bridge import DEFAULT_WORKER_THREADS, Workers, new_lock
 from .config import Config, ConfigAttribute
 from .dispatch import Steps
 from .exceptions import Aborter
@@ -106,7 +106,10 @@ class Settings(OverridePoints, Scaffold):
         self._steps = Steps(frozenset())
         self._quick_response: Callable[..., Response] | None = None
         self._text_type = Response._default_headers
-        self._stale = True
+        # What is worked out is stale while the version that it was made of is not the version of now.
+        self._refreshed: object | None = None
+        self._version = object()
+        self._refreshing = new_lock()
         self._unprepared = True
 
     # -- configuration
@@ -154,10 +157,10 @@ class Settings(OverridePoints, Scaffold):
     # -- what is kept until registries or configuration change
 
     def _registry_changed(self) -> None:
-        self._stale = True
         self._plans = {}
         self._known = {}
         self._find = None
+        self._version = object()
 
     def _config_changed(self) -> None:
         """Told by the configuration; a number of threads that cannot be is an error where it is set."""
@@ -173,8 +176,16 @@ class Settings(OverridePoints, Scaffold):
             self._registry_changed()
 
     def _refresh(self) -> None:
-        """Work out what of the app's settings every request needs."""
-        self._stale = False  # first: a change meanwhile sets it again
+        """Work out what of the app's settings every request needs.
+
+        Nobody uses it before it is whole, and a change meanwhile leaves it stale: the version is taken first, set last.
+        """
+        with self._refreshing:
+            version = self._version
+            self._work_out()
+            self._refreshed = version
+
+    def _work_out(self) -> None:
         config = self.config
         self._replaced = overridden(cast("App", self), OverridePoints)
         self._steps = Steps(self._replaced)
@@ -192,8 +203,7 @@ class Settings(OverridePoints, Scaffold):
         )
         self._find = self.url_map.find if plain else None
         self.url_map.on_change = self._registry_changed
-        # PERF: the constructor costs 600 ns where of_body takes 110; only a class that does not see the difference gets
-        # it.
+        # PERF: the constructor costs 600 ns, of_body 110; only a class that does not see the difference gets it.
         own = self.response_class
         stock = own.__init__ is Response.__init__ and own.__new__ is object.__new__ and own.default_status == 200
         stock = stock and own.set_data is Response.set_data and own._has_usual_head
@@ -202,11 +212,10 @@ class Settings(OverridePoints, Scaffold):
 
     def _plan(self, endpoint: Any) -> Plan:
         """The plan of an endpoint, made at its first request."""
-        if self._stale:
+        if self._refreshed is not self._version:
             self._refresh()
-        plans = (
-            self._plans
-        )  # a change while the plan is made replaces the dictionary: a stale plan must not get into the new
+        # A change while the plan is made replaces the dictionary: a stale plan must not get into the new one.
+        plans = self._plans
         plan = plans.get(endpoint)
         if plan is None:
             plan = plans[endpoint] = Plan(cast("App", self), endpoint)
@@ -214,7 +223,7 @@ class Settings(OverridePoints, Scaffold):
 
     def _limits_of(self, rule: Rule | None) -> Limits:
         """How much of a body may be read for a rule."""
-        if self._stale:
+        if self._refreshed is not self._version:
             self._refresh()
         own = getattr(rule, "max_content_length", None)
         if own is None:
