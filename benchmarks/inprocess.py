@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.transports import AsgiDriver, Lifespan, WsgiDriver
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import WORKLOADS, Workload, write_file
 
 DEFAULT_ROUNDS = 9
 SUB_BLOCKS = 4
@@ -102,14 +102,16 @@ class Runner:
         for name in names:
             if name not in suite.contestants:
                 continue
-            app = _build(name, suite.builder, workload.name.partition("-")[0])
+            app = _build(name, suite.builder, workload)
+            if app is None:
+                continue
             row = report.Row(suite.name, label, name)
             if suite.protocol == "wsgi":
-                contestants.append(Contestant(name, WsgiDriver(app, workload.paths), row, None))
+                contestants.append(Contestant(name, WsgiDriver(app, workload), row, None))
             else:
                 lifespan = Lifespan(app, self.loop)
                 lifespan.start()
-                driver = AsgiDriver(app, workload.paths, self.loop, concurrency)
+                driver = AsgiDriver(app, workload, self.loop, concurrency)
                 contestants.append(Contestant(name, driver, row, lifespan))
         for contestant in contestants:
             _check(contestant, suite, workload)
@@ -142,16 +144,25 @@ class Runner:
         return min(time(count) for _ in range(SUB_BLOCKS)) / count
 
 
-def _build(name: str, builder: str, workload: str) -> Any:
-    module = importlib.import_module(f"benchmarks.apps.{name}")
-    return getattr(module, builder)(workload)
+def _build(name: str, builder: str, workload: Workload) -> Any:
+    """Build a contestant's application; None if it does not take part in the workload."""
+    try:
+        module = importlib.import_module(f"benchmarks.apps.{workload.prefix}{name}")
+    except ModuleNotFoundError as exc:
+        if exc.name != f"benchmarks.apps.{workload.prefix}{name}":
+            raise
+        return None
+    return getattr(module, builder)(workload.name.partition("-")[0])
 
 
 def _check(contestant: Contestant, suite: Suite, workload: Workload) -> None:
     for index, path in enumerate(workload.paths):
-        problem = workload.check(index, contestant.driver.answer(index))
+        answer = contestant.driver.answer(index)
+        problem = workload.check(index, answer)
         if problem is not None:
             raise WrongAnswer(f"{suite.name}, {contestant.name}, {path}: {problem}")
+        if workload.keeps_cookie and index == 0:
+            contestant.driver.send_cookie((answer.header("set-cookie") or "").partition(";")[0])
 
 
 def _available(names: Sequence[str]) -> list[str]:
@@ -221,6 +232,7 @@ def main(arguments: Sequence[str]) -> int:
     command = " ".join(["python -m benchmarks.inprocess", *arguments])
     suites, names = _selection(options.only)
     names = _available(names)
+    write_file()
     loop = _new_loop(options.loop)
     seconds = QUICK_SUB_BLOCK_SECONDS if options.quick else SUB_BLOCK_SECONDS
     runner = Runner(options.rounds, seconds, loop)

@@ -15,7 +15,7 @@ from itertools import cycle, islice
 from time import perf_counter
 from typing import Any
 
-from benchmarks.workloads import Answer
+from benchmarks.workloads import Answer, Workload
 
 __all__ = ["AsgiDriver", "Lifespan", "WsgiDriver"]
 
@@ -28,16 +28,31 @@ REQUEST_HEADERS = (
     ("connection", "keep-alive"),
 )
 
-_REQUEST_MESSAGE = {"type": "http.request", "body": b"", "more_body": False}
+# What a server reads from a socket at a time.
+_CHUNK = 65536
+
+
+def _messages(body: bytes) -> tuple[dict[str, Any], ...]:
+    chunks = [body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK)] or [b""]
+    return tuple(
+        {"type": "http.request", "body": chunk, "more_body": index < len(chunks)}
+        for index, chunk in enumerate(chunks, 1)
+    )
 
 
 class WsgiDriver:
     """Call a WSGI application once a request, iterate over what it returns and close it."""
 
-    def __init__(self, app: Any, paths: tuple[str, ...]) -> None:
+    def __init__(self, app: Any, workload: Workload) -> None:
         self.app = app
-        self.environs = [_environ(path) for path in paths]
+        self.body = workload.request_body
+        self.environs = [_environ(path, workload) for path in workload.paths]
         self.feed = cycle(self.environs)
+
+    def send_cookie(self, value: str) -> None:
+        """Send this cookie with every request from now on."""
+        for environ in self.environs:
+            environ["HTTP_COOKIE"] = value
 
     def answer(self, index: int) -> Answer:
         started: list[tuple[str, list[tuple[str, str]]]] = []
@@ -46,7 +61,9 @@ class WsgiDriver:
             started.append((status, list(headers)))
             return lambda data: None
 
-        iterable = self.app(self.environs[index].copy(), start_response)
+        environ = self.environs[index].copy()
+        environ["wsgi.input"] = io.BytesIO(self.body)
+        iterable = self.app(environ, start_response)
         try:
             body = b"".join(iterable)
         finally:
@@ -56,11 +73,14 @@ class WsgiDriver:
         return Answer(int(status[:3]), tuple((name.lower(), value) for name, value in headers), body)
 
     def time(self, count: int) -> float:
-        app = self.app
+        app, body = self.app, self.body
         environs = list(islice(self.feed, count))
         started = perf_counter()
         for environ in environs:
-            iterable = app(environ.copy(), _start_response)
+            environ = environ.copy()
+            if body:
+                environ["wsgi.input"] = io.BytesIO(body)
+            iterable = app(environ, _start_response)
             for _ in iterable:
                 pass
             close = getattr(iterable, "close", None)
@@ -72,22 +92,28 @@ class WsgiDriver:
 class AsgiDriver:
     """Await an ASGI application once a request on a running loop, by `concurrency` tasks at a time."""
 
-    def __init__(self, app: Any, paths: tuple[str, ...], loop: asyncio.AbstractEventLoop, concurrency: int = 1) -> None:
+    def __init__(self, app: Any, workload: Workload, loop: asyncio.AbstractEventLoop, concurrency: int = 1) -> None:
         self.app = app
         self.loop = loop
         self.concurrency = concurrency
-        self.scopes = [_scope(path) for path in paths]
+        self.messages = _messages(workload.request_body)
+        self.scopes = [_scope(path, workload) for path in workload.paths]
         self.feed = cycle(self.scopes)
+
+    def send_cookie(self, value: str) -> None:
+        """Send this cookie with every request from now on."""
+        for scope in self.scopes:
+            scope["headers"] = [*scope["headers"], (b"cookie", value.encode())]
 
     def answer(self, index: int) -> Answer:
         return self.loop.run_until_complete(self._answer(index))
 
     async def _answer(self, index: int) -> Answer:
-        channel = _RecordingChannel()
+        channel = _RecordingChannel(self.messages)
         await self.app(self.scopes[index].copy(), channel.receive, channel.send)
-        start = channel.messages[0]
+        start = channel.sent[0]
         headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in start["headers"])
-        body = b"".join(message.get("body", b"") for message in channel.messages[1:])
+        body = b"".join(message.get("body", b"") for message in channel.sent[1:])
         return Answer(start["status"], headers, body)
 
     def time(self, count: int) -> float:
@@ -107,9 +133,9 @@ class AsgiDriver:
         return (perf_counter() - started) * count / (size * self.concurrency)
 
     async def _drive(self, scopes: list[dict[str, Any]]) -> None:
-        app = self.app
+        app, messages = self.app, self.messages
         for scope in scopes:
-            channel = _Channel()
+            channel = _Channel(messages)
             await app(scope.copy(), channel.receive, channel.send)
 
 
@@ -141,31 +167,33 @@ class Lifespan:
 
 
 class _Channel:
-    __slots__ = ("received",)
+    __slots__ = ("messages", "next")
 
-    def __init__(self) -> None:
-        self.received = False
+    def __init__(self, messages: tuple[dict[str, Any], ...]) -> None:
+        self.messages = messages
+        self.next = 0
 
     async def receive(self) -> dict[str, Any]:
-        if self.received:
+        index = self.next
+        if index == len(self.messages):
             # A client that stays connected sends nothing more.
             await asyncio.get_running_loop().create_future()
-        self.received = True
-        return _REQUEST_MESSAGE
+        self.next = index + 1
+        return self.messages[index]
 
     async def send(self, message: Any) -> None:
         pass
 
 
 class _RecordingChannel(_Channel):
-    __slots__ = ("messages",)
+    __slots__ = ("sent",)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[dict[str, Any]] = []
+    def __init__(self, messages: tuple[dict[str, Any], ...]) -> None:
+        super().__init__(messages)
+        self.sent: list[dict[str, Any]] = []
 
     async def send(self, message: Any) -> None:
-        self.messages.append(message)
+        self.sent.append(message)
 
 
 def _write(data: bytes) -> None:
@@ -176,12 +204,12 @@ def _start_response(status: str, headers: list[tuple[str, str]], exc_info: Any =
     return _write
 
 
-def _environ(path: str) -> dict[str, Any]:
+def _environ(path: str, workload: Workload) -> dict[str, Any]:
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": "GET",
+        "REQUEST_METHOD": workload.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": path,
-        "QUERY_STRING": "",
+        "QUERY_STRING": workload.query,
         "RAW_URI": path,
         "REMOTE_ADDR": "127.0.0.1",
         "REMOTE_PORT": "40000",
@@ -198,12 +226,18 @@ def _environ(path: str) -> dict[str, Any]:
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
     }
-    for name, value in REQUEST_HEADERS:
-        environ["HTTP_" + name.upper().replace("-", "_")] = value
+    for name, value in (*REQUEST_HEADERS, *workload.request_headers):
+        key = name.upper().replace("-", "_")
+        environ[key if key == "CONTENT_TYPE" else "HTTP_" + key] = value
+    if workload.request_body:
+        environ["CONTENT_LENGTH"] = str(len(workload.request_body))
     return environ
 
 
-def _scope(path: str) -> dict[str, Any]:
+def _scope(path: str, workload: Workload) -> dict[str, Any]:
+    fields = [*REQUEST_HEADERS, *workload.request_headers]
+    if workload.request_body:
+        fields.append(("content-length", str(len(workload.request_body))))
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -211,10 +245,10 @@ def _scope(path: str) -> dict[str, Any]:
         "server": ("127.0.0.1", 5000),
         "client": ("127.0.0.1", 40000),
         "scheme": "http",
-        "method": "GET",
+        "method": workload.method,
         "root_path": "",
         "path": path,
         "raw_path": path.encode("ascii"),
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in REQUEST_HEADERS],
+        "query_string": workload.query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in fields],
     }

@@ -8,10 +8,15 @@ anything is timed.
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 __all__ = [
     "AFTER_HEADERS",
+    "BOUNDARY",
+    "FILE_BYTES",
+    "FILE_PATH",
     "GREETING",
     "PAYLOAD",
     "RULE_COUNT",
@@ -20,6 +25,7 @@ __all__ = [
     "Answer",
     "Workload",
     "rule_paths",
+    "write_file",
 ]
 
 GREETING = "Hello, World!"
@@ -32,6 +38,11 @@ TARGET_INDEX = 150
 # from there, "params" is not.
 PATH_COUNT = 4096
 CACHED_PATH_COUNT = 512
+
+BOUNDARY = "----benchmark7MA4YWxkTrZu0gW"
+# What the workload "file" sends, from `FILE_PATH`, which `write_file` makes.
+FILE_BYTES = bytes(range(256)) * 40
+FILE_PATH = Path(tempfile.gettempdir()) / "duoflask-benchmark" / "photo.bin"
 
 # Each after hook of the workload "hooks" sets one of these.
 AFTER_HEADERS = (("X-After-One", "1"), ("X-After-Two", "2"), ("X-After-Three", "3"))
@@ -62,6 +73,14 @@ class Workload:
     bodies: tuple[bytes, ...]
     media_type: str = "text/"
     headers: tuple[tuple[str, str], ...] = field(default=())
+    method: str = "GET"
+    query: str = ""
+    request_headers: tuple[tuple[str, str], ...] = ()
+    request_body: bytes = b""
+    # The module of `benchmarks/apps` that builds it is `<prefix><framework>`.
+    prefix: str = ""
+    # The cookie that the first answer sets is sent with every request that follows; `bodies[1]` answers those.
+    keeps_cookie: bool = False
 
     def check(self, index: int, answer: Answer) -> str | None:
         """Return what is wrong with the answer to `paths[index]`, or None."""
@@ -77,9 +96,16 @@ class Workload:
         elif answer.body != expected:
             return f"body; expected {expected!r}; got {answer.body[:200]!r}"
         for name, value in self.headers:
-            if answer.header(name) != value:
+            # frameworks differ in the attributes that they add to a cookie
+            if not (answer.header(name) or "").startswith(value):
                 return f"header {name}; expected {value!r}; got {answer.header(name)!r}"
         return None
+
+
+def write_file() -> None:
+    """Make the file of the workload "file"."""
+    FILE_PATH.parent.mkdir(exist_ok=True)
+    FILE_PATH.write_bytes(FILE_BYTES)
 
 
 def rule_paths(syntax: str) -> list[str]:
@@ -112,6 +138,19 @@ def _params(name: str, path_count: int) -> Workload:
     return Workload(name, tuple(paths), tuple(bodies))
 
 
+def _multipart() -> bytes:
+    """The body of a form with a text field and a file of 1 MiB."""
+    parts = (
+        ('name="title"', b"holiday"),
+        ('name="file"; filename="photo.bin"\r\nContent-Type: application/octet-stream', bytes(range(256)) * 4096),
+    )
+    lines = [
+        f"--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + content + b"\r\n"
+        for head, content in parts
+    ]
+    return b"".join(lines) + f"--{BOUNDARY}--\r\n".encode()
+
+
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
@@ -125,5 +164,45 @@ WORKLOADS: dict[str, Workload] = {
             (GREETING.encode(),),
             headers=tuple((name.lower(), value) for name, value in AFTER_HEADERS),
         ),
+        Workload(
+            "fields",
+            ("/fields",),
+            (b"World 3 abc-123 dark",),
+            headers=(("x-request-id", "abc-123"), ("set-cookie", "seen=1")),
+            query="name=World&page=3",
+            request_headers=(("x-request-id", "abc-123"), ("cookie", "theme=dark; lang=en")),
+            prefix="io_",
+        ),
+        Workload(
+            "form",
+            ("/form",),
+            (b"10 value number 9",),
+            method="POST",
+            request_headers=(("content-type", "application/x-www-form-urlencoded"),),
+            request_body="&".join([f"field{index}=value+number+{index}" for index in range(10)]).encode(),
+            prefix="io_",
+        ),
+        Workload(
+            "body",
+            ("/body",),
+            (b"20 thing 19",),
+            method="POST",
+            request_headers=(("content-type", "application/json"),),
+            request_body=json.dumps({"items": [{"id": index, "name": f"thing {index}"} for index in range(20)]})
+            .encode()
+            .ljust(1024),
+            prefix="io_",
+        ),
+        Workload(
+            "upload",
+            ("/upload",),
+            (b"1048576 holiday",),
+            method="POST",
+            request_headers=(("content-type", f"multipart/form-data; boundary={BOUNDARY}"),),
+            request_body=_multipart(),
+            prefix="io_",
+        ),
+        Workload("file", ("/file",), (FILE_BYTES,), "application/octet-stream", prefix="io_"),
+        Workload("session", ("/session", "/session"), (b"1", b"2"), prefix="io_", keeps_cookie=True),
     )
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.workloads import AFTER_HEADERS, GREETING, PAYLOAD, TARGET_INDEX
 
-__all__ = ["build_asgi", "build_async_wsgi", "build_def_asgi", "build_wsgi"]
+__all__ = ["build_asgi", "build_async_wsgi", "build_def_asgi", "build_wsgi", "lifespan"]
 
 _SECTION = f"section{TARGET_INDEX}"
 
@@ -98,7 +98,7 @@ def build_asgi(workload: str) -> Any:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         headers: list[tuple[str, str]] = []
         body = view(scope["path"], headers)
@@ -117,7 +117,7 @@ def build_def_asgi(workload: str) -> Any:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await lifespan(receive, send)
             return
         body = await asyncio.get_running_loop().run_in_executor(None, view, scope["path"], [])
         raw_headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
@@ -144,7 +144,7 @@ def build_async_wsgi(workload: str) -> Any:
     return app
 
 
-async def _lifespan(receive: Any, send: Any) -> None:
+async def lifespan(receive: Any, send: Any) -> None:
     while True:
         message = await receive()
         await send({"type": message["type"] + ".complete"})
