@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from .ctx import AppContext, _cv_app
-from .exceptions import BadRequest, HTTPException
+from .exceptions import BadRequest, HTTPException, NotFound
 from .plans import blueprint_chain
 from .routing import BuildError, MapAdapter, RedirectRequired
 from .typing import App
+from .unmatched import plan_of_unmatched
 
 if TYPE_CHECKING:
     from .request import Request
@@ -41,7 +42,10 @@ def match(app: App, ctx: AppContext, method: str, path: str | None) -> None:
         else:
             if path[0] != "/" or path[1:2] == "/":
                 path = "/" + path.lstrip("/")
-            rule, ctx.view_args = find(path, method)
+            found = find(path, method)
+            if found is None:
+                raise NotFound()
+            rule, ctx.view_args = found
             if not rule.arguments and rule.methods:
                 # PERF: from now on the dispatcher finds a static path by two look-ups (60 ns), without the router and
                 # the plan (280 ns). No more get here than static rules have methods; a rule for any method stays out,
@@ -52,6 +56,8 @@ def match(app: App, ctx: AppContext, method: str, path: str | None) -> None:
     except HTTPException as exc:
         ctx.routing_exception = exc
         ctx.plan = app._plan(None)
+        if app._prefixes is not None and path is not None:
+            ctx.plan = plan_of_unmatched(app, app._prefixes, ctx, path)
     except RedirectRequired as exc:
         ctx.routing_exception = _redirect(ctx, exc, method)
         ctx.plan = app._plan(None)

@@ -17,7 +17,16 @@ from .typing import App
 if TYPE_CHECKING:
     from .routing import Rule
 
-__all__ = ["OVERRIDE_POINTS", "Plan", "Step", "blueprint_chain", "find_error_handler", "overridden", "side_of"]
+__all__ = [
+    "OVERRIDE_POINTS",
+    "Plan",
+    "Step",
+    "blueprint_chain",
+    "context_processors",
+    "find_error_handler",
+    "overridden",
+    "side_of",
+]
 
 # A function and the side it starts on: True for the loop, False for a thread, None for wherever the request is.
 Step = tuple[Callable[..., Any], bool | None]
@@ -76,6 +85,7 @@ class Plan:
     Args:
         app: The application.
         endpoint: The endpoint; None for requests that no rule matches.
+        handled_by: The blueprints, innermost first, whose error handlers answer where there is no endpoint.
     """
 
     __slots__ = (
@@ -92,6 +102,7 @@ class Plan:
         "json_types",
         "plain_types",
         "preprocessors",
+        "processors",
         "quick_response",
         "response_class",
         "steps",
@@ -101,18 +112,19 @@ class Plan:
         "view_on_loop",
     )
 
-    def __init__(self, app: App, endpoint: Any) -> None:
+    def __init__(self, app: App, endpoint: Any, handled_by: tuple[str, ...] = ()) -> None:
         inner_first: tuple[str | None, ...] = (*blueprint_chain(endpoint), None)
         outer_first = tuple(reversed(inner_first))
         inline = app._inline
         self.endpoint = endpoint
-        self.blueprints = inner_first[:-1]
+        self.blueprints = handled_by or blueprint_chain(endpoint)
         self.steps = steps = app._steps
         self.full_dispatch_request: Any = steps.full_dispatch_request
         self.dispatch_request = steps.dispatch_request
         self.view = app.view_functions.get(endpoint)
         self.view_on_loop = None if self.view is None else side_of(self.view, inline)
         self.preprocessors = _steps(app.url_value_preprocessors, outer_first, inline)
+        self.processors = context_processors(app, self.blueprints)
         self.before = _steps(app.before_request_funcs, outer_first, inline)
         self.after = _steps(app.after_request_funcs, inner_first, inline, backwards=True)
         self.teardown_request = _steps(app.teardown_request_funcs, inner_first, inline, backwards=True)
@@ -158,6 +170,11 @@ def _steps(
         ordered = reversed(functions) if backwards else functions
         steps.extend((function, side_of(function, inline)) for function in ordered)
     return tuple(steps)
+
+
+def context_processors(app: App, blueprints: tuple[str, ...]) -> tuple[Step, ...]:
+    """The context processors for a chain of blueprints, which has the innermost first: the app's run first."""
+    return _steps(app.template_context_processors, (None, *reversed(blueprints)), app._inline)
 
 
 def find_error_handler(app: App, error: Exception, blueprints: Iterable[str]) -> Callable[[Any], Any] | None:

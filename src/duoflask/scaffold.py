@@ -1,4 +1,4 @@
-"""What an app and a blueprint both register: routes, hooks, error handlers.
+"""What an app and a blueprint both register: routes, hooks, error handlers, folders.
 
 Owns the registries and the decorators. The registries are Flask's dictionaries and lists, public and changeable at any
 time; a change drops the plans that were made of them. Knows no request.
@@ -7,107 +7,27 @@ time; a change drops the plans that were made of them. Knows no request.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Generic, TypeVar, cast
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from .exceptions import HTTPException, default_exceptions
+from .folders import Folders, root_path_of
+from .lazy import LazyModule
+from .registries import WatchedDict, WatchedList
 from .typing import RouteCallable
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from . import command_groups
+else:
+    jinja2 = LazyModule("jinja2")  # an API needs none
+    command_groups = LazyModule(f"{__package__}.command_groups")  # with click: a server needs neither
 
 __all__ = ["Scaffold", "WatchedDict", "WatchedList", "setupmethod"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-
-def _watch(kind: type, names: Iterable[str]) -> None:
-    """Have each mutating method of a dict or list subclass report the change after it."""
-    for name in names:
-        method = getattr(kind, name)
-
-        def changing(self: Any, *args: Any, _method: Callable[..., Any] = method, **kwargs: Any) -> Any:
-            try:
-                return _method(self, *args, **kwargs)
-            finally:
-                self._changed()
-
-        setattr(kind, name, functools.wraps(method)(changing))
-
-
-class WatchedList(list[_V]):
-    """A list that reports each of its changes."""
-
-    __slots__ = ("_changed",)
-
-    def __init__(self, changed: Callable[[], None], items: Iterable[_V] = ()) -> None:
-        list.__init__(self, items)
-        self._changed = changed
-
-    def like(self, items: Iterable[_V]) -> WatchedList[_V]:
-        """Make a list of other items that reports its changes as this one does."""
-        return WatchedList(self._changed, items)
-
-
-class WatchedDict(dict[_K, _V], Generic[_K, _V]):
-    """A dict that reports each of its changes, and makes missing values like a `defaultdict`.
-
-    Args:
-        changed: Called after every change.
-        factory: Makes the value of a missing key from `changed`. A plain list or dict that is stored instead is
-            copied into such a value, so that its later changes are reported, too.
-    """
-
-    __slots__ = ("_changed", "_factory")
-
-    def __init__(self, changed: Callable[[], None], factory: Callable[[Callable[[], None]], _V] | None = None) -> None:
-        dict.__init__(self)
-        self._changed = changed
-        self._factory = factory
-
-    def __missing__(self, key: _K) -> _V:
-        if self._factory is None:
-            raise KeyError(key)
-        value = self._factory(self._changed)
-        dict.__setitem__(self, key, value)  # an empty value changes no plan
-        return value
-
-    def like(self, items: Any) -> WatchedDict[_K, _V]:
-        """Make a dict of other items that reports its changes as this one does."""
-        made: WatchedDict[_K, _V] = WatchedDict(self._changed, self._factory)
-        made.update(items)
-        return made
-
-    def __setitem__(self, key: _K, value: Any) -> None:
-        if self._factory is not None and type(value) in (list, dict):
-            plain, value = value, self._factory(self._changed)
-            (value.extend if isinstance(value, list) else value.update)(plain)
-        dict.__setitem__(self, key, value)
-
-    def setdefault(self, key: _K, default: Any = None) -> _V:
-        """The value of a key, which is set to the default if it is missing."""
-        if key not in self:
-            self[key] = default
-        return self[key]
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Set the keys and values of a mapping, or of pairs."""
-        for key, value in dict(*args, **kwargs).items():
-            self[key] = value
-
-    def __ior__(self, other: Any) -> WatchedDict[_K, _V]:  # type: ignore[override,misc]
-        self.update(other)
-        return self
-
-
-_watch(
-    WatchedList,
-    ["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"]
-    + ["__setitem__", "__delitem__", "__iadd__", "__imul__"],
-)
-_watch(
-    WatchedDict,
-    ["clear", "pop", "popitem", "__setitem__", "__delitem__"],
-)
 
 
 def setupmethod(method: _F) -> _F:
@@ -135,20 +55,35 @@ def _endpoint_from_view_func(view_func: RouteCallable) -> str:
     return str(name)
 
 
-class Scaffold:
+class Scaffold(Folders):
     """Routes, hooks and error handlers, as an app and a blueprint register them.
 
     Args:
         import_name: The name of the module that the object belongs to, usually `__name__`.
+        static_folder: The folder of its static files, below `root_path`.
+        static_url_path: Where they are served.
+        template_folder: The folder of its templates, below `root_path`.
+        root_path: Its folder; by default that of its module.
     """
 
     name: str
     # Hooks and views that may run on the event loop although they are `def`: their author promises that they do not
     # block.
-    _ROUTE_OPTIONS: ClassVar[frozenset[str]] = frozenset({"stream_body", "max_content_length", "inline"})
+    _ROUTE_OPTIONS: ClassVar[frozenset[str]] = frozenset({"stream_body", "max_content_length", "inline", "session"})
 
-    def __init__(self, import_name: str) -> None:
+    def __init__(
+        self,
+        import_name: str,
+        static_folder: str | os.PathLike[str] | None = None,
+        static_url_path: str | None = None,
+        template_folder: str | os.PathLike[str] | None = None,
+        root_path: str | None = None,
+    ) -> None:
         self.import_name = import_name
+        self.root_path = root_path_of(import_name) if root_path is None else root_path
+        self.static_url_path = static_url_path
+        self.static_folder = static_folder
+        self.template_folder = template_folder
         changed = self._registry_changed
         hooks: Callable[[Callable[[], None]], list[Any]] = WatchedList
         self.view_functions: dict[str, RouteCallable] = WatchedDict(changed)
@@ -160,6 +95,7 @@ class Scaffold:
         self.teardown_request_funcs: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.url_value_preprocessors: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.url_default_functions: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
+        self.template_context_processors: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self._inline: set[Any] = set()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -174,6 +110,18 @@ class Scaffold:
 
     def _check_setup_finished(self, name: str) -> None:
         raise NotImplementedError
+
+    @property
+    def cli(self) -> command_groups.AppGroup:
+        """The group of the object's own commands, which `duoflask` offers beside its own."""
+        group = self.__dict__.get("_cli")
+        if group is None:
+            group = self.__dict__["_cli"] = command_groups.AppGroup(self.name)
+        return cast("command_groups.AppGroup", group)
+
+    @cli.setter
+    def cli(self, value: command_groups.AppGroup) -> None:
+        self.__dict__["_cli"] = value
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -297,6 +245,27 @@ class Scaffold:
         self.url_default_functions[None].append(f)
         return f
 
+    # -- templates
+
+    @functools.cached_property
+    def jinja_loader(self) -> jinja2.BaseLoader | None:
+        """The loader of the object's own templates; None without a template folder."""
+        if self.template_folder is None:
+            return None
+        return jinja2.FileSystemLoader(os.path.join(self.root_path, self.template_folder))
+
+    @setupmethod
+    def context_processor(self, f: Any = None, *, inline: bool = False) -> Any:
+        """Register a function whose dict is added to the variables of each template.
+
+        What the template is rendered with comes first. A blueprint's functions run for its own endpoints.
+
+        Args:
+            f: The function, `def` or `async def` (then for `render_template_async`, or in a `def` view).
+            inline: `render_template_async` may run it on the event loop although it is `def`: it does not block.
+        """
+        return self._register(self.template_context_processors[None], f, inline)
+
     # -- errors
 
     @setupmethod
@@ -332,7 +301,9 @@ class Scaffold:
                     f"{which!r} is not a recognized HTTP error code; use a subclass of HTTPException with it instead"
                 ) from None
         if not isinstance(kind, type):
-            raise TypeError(f"{kind!r} is not a class; handlers are registered for exception classes or status codes")
+            raise TypeError(
+                f"{kind!r} is an instance, not a class. Handlers are registered for classes or codes."
+            )
         if not issubclass(kind, Exception):
             raise ValueError(f"{kind.__name__!r} is not a subclass of Exception; expected an exception class or a code")
         return kind, kind.code if issubclass(kind, HTTPException) else None
