@@ -18,6 +18,7 @@ import pytest
 import duoflask
 
 HELLO = Path(__file__).parents[2] / "examples" / "hello"
+APPS = Path(__file__).parent / "apps"
 START_SECONDS = 20
 STOP_SECONDS = 15
 
@@ -79,22 +80,34 @@ KINDS = {
 
 
 class Server:
-    """One running server process group."""
+    """One running server process group.
 
-    def __init__(self, kind: ServerKind, log_path: Path) -> None:
+    Args:
+        kind: The server.
+        log_path: What it prints goes there.
+        app: Where the app is, instead of examples/hello: a module of the folder `apps` beside this file.
+        variables: More of the environment.
+    """
+
+    def __init__(
+        self, kind: ServerKind, log_path: Path, app: str = "", variables: dict[str, str] | None = None
+    ) -> None:
         self.kind = kind
         self.port = _free_port()
         self.log_path = log_path
         command = [part.replace("{port}", str(self.port)) for part in kind.command]
+        if app:
+            command = [part.replace("hello", app) for part in command]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
         # The package may be installed, or be taken from src/; the example comes from the current directory.
         environment["PYTHONPATH"] = str(Path(duoflask.__file__).parents[1])
         environment["PYTHONUNBUFFERED"] = "1"
         environment["PORT"] = str(self.port)
+        environment.update(variables or {})
         with log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
-                cwd=HELLO,
+                cwd=APPS if app else HELLO,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -153,8 +166,8 @@ def _free_port() -> int:
         return port
 
 
-def _running(kind: ServerKind, log_path: Path) -> Iterator[Server]:
-    server = Server(kind, log_path)
+def _running(kind: ServerKind, log_path: Path, app: str = "", **variables: str) -> Iterator[Server]:
+    server = Server(kind, log_path, app, variables)
     try:
         server.wait_until_listening()
         yield server
@@ -170,6 +183,48 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """One server for all tests of the module that name it, each kind in turn."""
     kind: ServerKind = request.param
     yield from _running(kind, tmp_path_factory.mktemp(kind.name) / "server.log")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the app `downloads`."""
+    root = tmp_path_factory.mktemp("site")
+    (root / "static").mkdir()
+    (root / "static" / "short.txt").write_bytes(b"Hello, file!\n")
+    (root / "static" / "five.bin").write_bytes(os.urandom(5 << 20))
+    (root / "secret.txt").write_bytes(b"secret")
+    with (root / "static" / "huge.bin").open("wb") as file:
+        file.truncate(1 << 28)
+    return root
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(kind, id=name, marks=pytest.mark.xdist_group(name))
+        for name, kind in KINDS.items()
+        if name != "python-hello"
+    ],
+)
+def download_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, site: Path
+) -> Iterator[Server]:
+    """One server of apps/downloads.py for all tests of the module that name it, each kind in turn."""
+    kind: ServerKind = request.param
+    yield from _running(kind, tmp_path_factory.mktemp(kind.name) / "server.log", "downloads", SITE=str(site))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(KINDS[name], id=name, marks=pytest.mark.xdist_group(name))
+        for name in ("uvicorn", "hypercorn-trio", "duoflask-run", "gunicorn-gthread", "gunicorn-gevent")
+    ],
+)
+def mounts_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server of apps/mounts.py for all tests of the module that name it, each kind in turn."""
+    kind: ServerKind = request.param
+    yield from _running(kind, tmp_path_factory.mktemp(kind.name) / "server.log", "mounts")
 
 
 @pytest.fixture
