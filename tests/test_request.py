@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 from werkzeug import wrappers as oracle
 
-from duoflask.http.body import BufferedBody
+from duoflask.http.buffered import BufferedBody
 from duoflask.http.errors import (
     BadRequest,
     ClientDisconnected,
@@ -20,7 +20,8 @@ from duoflask.http.errors import (
 )
 from duoflask.http.headers import EnvironHeaders, ScopeHeaders
 from duoflask.http.multidict import ImmutableMultiDict
-from duoflask.request import Limits, Request
+from duoflask.request import Request
+from duoflask.request_body import Limits
 
 HEADERS = {
     "Host": "example.com:5000",

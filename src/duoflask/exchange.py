@@ -8,8 +8,8 @@ from __future__ import annotations
 from contextvars import Context
 from typing import Any
 
-from .http.body import parse_content_length
-from .http.errors import BadRequest, HTTPException, RequestEntityTooLarge
+from .http.body import parse_content_length, too_large
+from .http.errors import BadRequest, HTTPException
 
 __all__ = ["Exchange"]
 
@@ -87,15 +87,16 @@ class Exchange:
             raise self.length_error
         limit = self.max_content_length
         if limit is not None and self.declared_length is not None and self.declared_length > limit:
-            raise RequestEntityTooLarge(
-                f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH); got "
-                f"{self.declared_length}"
-            )
+            raise too_large(limit, "MAX_CONTENT_LENGTH", self.declared_length)
 
     @property
     def max_content_length(self) -> int | None:
         """The most bytes that the body may have: the rule's own limit, else MAX_CONTENT_LENGTH; None for no limit."""
         return self.app._limits_of(self.rule).max_content_length  # type: ignore[no-any-return]
+
+    def client_has_left(self) -> bool:
+        """Whether the client has left, as far as the gateway can tell."""
+        return self.gateway is not None and self.gateway.client_has_left(self)
 
     def suspended(self) -> bool:
         """Told by the driver when the request waits on a loop, until it answers True."""

@@ -1,4 +1,4 @@
-"""The request: a `Connection` with a body, a route and limits.
+"""The request: its route, its JSON, and how it is made. `request_body` has the rest of its body.
 
 Knows no app and no context: what depends on them (`_limits`, `_debug`, `json_module`, `url_rule`, ...) is set
 from above. Nothing a peer sends makes an attribute raise anything but an HTTPException.
@@ -6,31 +6,24 @@ from above. Nothing a peer sends makes an attribute raise anything but an HTTPEx
 
 from __future__ import annotations
 
+import functools
 import json
-from dataclasses import dataclass
-from io import BytesIO
-from typing import Any, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from .http.body import BufferedBody, LimitedStream, parse_content_length, read_limited
-from .http.connection import Connection, environ_from_scope
-from .http.descriptors import cached_property
-from .http.errors import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
-from .http.forms import DEFAULT_MAX_FORM_MEMORY_SIZE, DEFAULT_MAX_FORM_PARTS, parse_urlencoded
-from .http.multidict import CombinedMultiDict, MultiDict, iter_multi_items
+from .http.errors import BadRequest, HTTPException, UnsupportedMediaType
+from .lazy import LazyModule
+from .request_body import RequestBody
 
-__all__ = ["Limits", "Request"]
+if TYPE_CHECKING:
+    testing: Any
+else:
+    testing = LazyModule(f"{__package__}.testing")  # for `from_values` alone
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of a body is read; None for no limit."""
-
-    max_content_length: int | None = None
-    max_form_memory_size: int | None = DEFAULT_MAX_FORM_MEMORY_SIZE
-    max_form_parts: int | None = DEFAULT_MAX_FORM_PARTS
+__all__ = ["Request"]
 
 
-class Request(Connection):
+class Request(RequestBody):
     """An HTTP request, read-only.
 
     Args:
@@ -46,16 +39,8 @@ class Request(Connection):
     view_args: dict[str, Any] | None = None
     routing_exception: HTTPException | None = None
 
-    # Set from above: by the context, and `_body` by the ASGI gateway before any function runs.
-    _limits: Limits = Limits()
-    _debug: bool = False
-    _body: Any = None
-
-    _max_content_length: int | None = None
-    _max_form_memory_size: int | None = None
-    _max_form_parts: int | None = None
-    _cached_data: bytes | None = None
-    _form_failure: str | None = None
+    # () -> the innermost context; ctx.py sets it
+    _active_context: ClassVar[Any] = staticmethod(lambda: None)
 
     def __init__(self, environ: Any, populate_request: bool = True, shallow: bool = False) -> None:
         super().__init__(environ)
@@ -69,20 +54,44 @@ class Request(Connection):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Close the uploaded files and, under ASGI, free the collected body."""
-        for _, file in iter_multi_items(self.__dict__.get("files", ())):
-            file.close()
-        if isinstance(self._body, BufferedBody):
-            self._body.close()
+    @classmethod
+    def from_values(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make a request of what `duoflask.testing.PlainEnvironBuilder` takes: a path, `method=`, `data=`, ..."""
+        builder = testing.PlainEnvironBuilder(*args, **kwargs)
+        try:
+            return cls(builder.get_environ())
+        finally:
+            builder.close()
 
-    @cached_property
-    def environ(self) -> dict[str, Any]:
-        """The WSGI environ; under ASGI one made from the scope (PEP 3333)."""
-        environ = environ_from_scope(self)
-        if self._body is not None:
-            environ["wsgi.input"] = self._body
-        return environ
+    @classmethod
+    def application(cls, f: Callable[..., Any]) -> Callable[..., Any]:
+        """Turn a function of a request, that returns a WSGI application such as a response, into one itself.
+
+        A method's first arguments are kept. An HTTPException that it raises is the answer.
+        """
+
+        @functools.wraps(f)
+        def application(*args: Any) -> Any:
+            environ = args[-2]
+            with cls(environ) as request:
+                try:
+                    response = f(*args[:-2], request)
+                except HTTPException as exc:
+                    response = exc.get_response(environ)
+                return response(*args[-2:])
+
+        return application
+
+    def is_disconnected(self) -> bool:
+        """Whether the client has left; never blocks for long.
+
+        Under ASGI the client's leaving also cancels an `async def` view, unless that shields itself; a `def` view has
+        to ask. WSGI servers tell nobody, and the answer is always False.
+        """
+        context = self._active_context()
+        while context is not None and context._request is not self:
+            context = context.previous
+        return context is not None and context.client_has_left()
 
     # the route
 
@@ -106,153 +115,6 @@ class Request(Connection):
             names.append(name)
             name = name.rpartition(".")[0]
         return names
-
-    # limits
-
-    @property
-    def max_content_length(self) -> int | None:
-        """The most bytes that are read of the body: MAX_CONTENT_LENGTH, or less if set for this request."""
-        own, limit = self._max_content_length, self._limits.max_content_length
-        return limit if own is None else own
-
-    @max_content_length.setter
-    def max_content_length(self, value: int | None) -> None:
-        limit = self._limits.max_content_length
-        if value is not None and limit is not None and value > limit:
-            raise ValueError(
-                f"max_content_length can only be lowered during a request, from {limit}, because the body may"
-                f" have been read already; pass max_content_length={value} to route() to allow more there"
-            )
-        self._max_content_length = value
-
-    @property
-    def max_form_memory_size(self) -> int | None:
-        """The most bytes of form data kept in memory: MAX_FORM_MEMORY_SIZE unless set for this request."""
-        own = self._max_form_memory_size
-        return self._limits.max_form_memory_size if own is None else own
-
-    @max_form_memory_size.setter
-    def max_form_memory_size(self, value: int | None) -> None:
-        self._max_form_memory_size = value
-
-    @property
-    def max_form_parts(self) -> int | None:
-        """The most fields of a form: MAX_FORM_PARTS unless set for this request."""
-        own = self._max_form_parts
-        return self._limits.max_form_parts if own is None else own
-
-    @max_form_parts.setter
-    def max_form_parts(self, value: int | None) -> None:
-        self._max_form_parts = value
-
-    # the body
-
-    @property
-    def input_stream(self) -> Any:
-        """The stream below `stream`, without any limit: `wsgi.input`, or what the gateway has collected."""
-        return self.environ["wsgi.input"]
-
-    @cached_property
-    def stream(self) -> Any:
-        """The body as a file; it can be read once and ends where the body does.
-
-        Raises:
-            RuntimeError: The request is shallow.
-            RequestEntityTooLarge: The body is larger than `max_content_length`. Reading may raise it, too.
-            BadRequest: Content-Length is invalid.
-        """
-        return self._open_body()
-
-    def _open_body(self) -> Any:
-        """Return the body after every check that needs no reading; the only place that knows its source."""
-        if self.shallow:
-            raise RuntimeError("this request is shallow: its body belongs to the application behind the middleware")
-        length = None if self._is_chunked else parse_content_length(self.headers.get("Content-Length"))
-        limit = self.max_content_length
-        body = self._body
-        if isinstance(body, BufferedBody) and body.error is None and length is None:
-            length = body.size
-        if limit is not None and length is not None and length > limit:
-            raise RequestEntityTooLarge(
-                f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH); got {length}"
-            )
-        if body is None:
-            body = self._body = self._wsgi_body(length, limit) if self.scope is None else BytesIO()
-        return body
-
-    def _wsgi_body(self, length: int | None, limit: int | None) -> Any:
-        if length is not None:
-            return LimitedStream(self.environ["wsgi.input"], length) if length else BytesIO()
-        if self.environ.get("wsgi.input_terminated"):
-            return LimitedStream(self.environ["wsgi.input"], limit, is_max=True)
-        return BytesIO()  # nothing says where the body ends: to read could wait for ever
-
-    def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> Any:
-        """Return the body.
-
-        Args:
-            cache: Keep it, so that it can be asked for again and a form still be parsed.
-            as_text: Decode it as UTF-8, invalid bytes replaced.
-            parse_form_data: Parse form data first; the result is empty then.
-        """
-        data = self._cached_data
-        if data is None:
-            if parse_form_data:
-                self._load_form()
-            data = self.stream.read()
-            if cache:
-                self._cached_data = data
-        return data.decode(errors="replace") if as_text else data
-
-    @cached_property
-    def data(self) -> bytes:
-        """The body; empty if it is form data."""
-        return self.get_data(parse_form_data=True)  # type: ignore[no-any-return]
-
-    @property
-    def want_form_data_parsed(self) -> bool:
-        """Whether the body may be a form: it has a Content-Type."""
-        return bool(self.content_type)
-
-    def _load_form(self) -> None:
-        """Set `form` and `files`, once."""
-        attributes = self.__dict__
-        if "form" in attributes:
-            return
-        pairs: list[tuple[str, str]] = []
-        if self.want_form_data_parsed and self.mimetype == "application/x-www-form-urlencoded":
-            if self._form_failure is not None:
-                raise RequestEntityTooLarge(self._form_failure)
-            limit = self.max_form_memory_size
-            try:
-                data = self._cached_data
-                if data is None:
-                    data = read_limited(self.stream, limit, "MAX_FORM_MEMORY_SIZE")
-                pairs = parse_urlencoded(data, self.max_form_parts, limit)
-            except RequestEntityTooLarge as exc:
-                # part of the body is gone: what is left of it must not pass for the form at the next access
-                self._form_failure = exc.description
-                raise
-        attributes["form"] = self.parameter_storage_class(pairs)
-        attributes["files"] = self.parameter_storage_class()
-
-    @cached_property
-    def form(self) -> Any:
-        """The fields of a form in the body."""
-        self._load_form()
-        return self.__dict__["form"]
-
-    @cached_property
-    def files(self) -> Any:
-        """The uploaded files of a form."""
-        self._load_form()
-        return self.__dict__["files"]
-
-    @cached_property
-    def values(self) -> Any:
-        """`args`, and `form` unless the method is GET, read as one."""
-        sources = [self.args] if self.method == "GET" else [self.args, self.form]
-        return CombinedMultiDict([source if isinstance(source, MultiDict) else MultiDict(source) for source in sources])
 
     # JSON
 

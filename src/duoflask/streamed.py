@@ -5,13 +5,16 @@ Owns the crossing of one chunk at a time. Where the chunks come from is the gate
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+import anyio
 
 from .bridge import async_to_sync
-from .http.errors import ClientDisconnected, RequestEntityTooLarge
+from .http.body import DRAIN_SECONDS, MAX_DRAINED_BODY, too_large
+from .http.errors import ClientDisconnected
 
-__all__ = ["StreamedBody", "chunks_of_channel"]
+__all__ = ["StreamedBody", "chunks_of_channel", "drain_channel"]
 
 
 class StreamedBody:
@@ -38,13 +41,25 @@ class StreamedBody:
 
         return cls(bytes, nothing)
 
-    def __iter__(self) -> Iterator[bytes]:
-        while chunk := self._take() or self._pull():
-            yield chunk
+    # Iterators, not generators: trio wants an async generator that is left to be closed.
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while chunk := self._take() or await self._pull_async():
-            yield chunk
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk = self._take() or self._pull()
+        if not chunk:
+            raise StopIteration
+        return chunk
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = self._take() or await self._pull_async()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
 
     def _take(self) -> bytes:
         rest, self._rest = self._rest, b""
@@ -85,9 +100,8 @@ def chunks_of_channel(ctx: Any) -> StreamedBody:
             chunk: bytes = message.get("body", b"")
             size += len(chunk)
             if limit is not None and size > limit:
-                raise RequestEntityTooLarge(
-                    f"the body is too large; expected at most {limit} bytes (MAX_CONTENT_LENGTH)"
-                )
+                await drain_channel(ctx, message)
+                raise too_large(limit, "MAX_CONTENT_LENGTH")
             more = message.get("more_body", False)
             if not more:
                 ctx.has_body = False  # from now on the channel tells only when the client leaves
@@ -98,3 +112,25 @@ def chunks_of_channel(ctx: Any) -> StreamedBody:
         return b""
 
     return StreamedBody(async_to_sync(pull), pull)
+
+
+async def drain_channel(ctx: Any, message: Any = None) -> None:
+    """Read on from a refused body, only a little, so that the client sees the answer (`http.body.drain`).
+
+    Args:
+        ctx: The request's context.
+        message: The last one that was received, if any was.
+    """
+    if message is None and any(name == b"expect" for name, _ in ctx.source["headers"]):
+        return  # the client waits to be told to send (RFC 9110 10.1.1)
+    left = MAX_DRAINED_BODY
+    with anyio.move_on_after(DRAIN_SECONDS):
+        while left > 0:
+            if message is not None and not message.get("more_body", False):
+                ctx.has_body = False  # from now on the channel tells only when the client leaves
+                return
+            message = await ctx.receive()
+            if message["type"] == "http.disconnect":
+                ctx.disconnected = True
+                return
+            left -= len(message.get("body", b""))

@@ -1,0 +1,327 @@
+"""The body of a request: its limits, its stream, its form and its parts.
+
+Knows neither route nor JSON. What a peer sends makes no attribute raise anything but an HTTPException.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any
+
+from .debughelpers import attach_enctype_error_multidict
+from .http.body import (
+    DEFAULT_MAX_BODY_MEMORY,
+    DEFAULT_MAX_SPOOLED_BODY,
+    LimitedStream,
+    drain_input,
+    parse_content_length,
+    read_limited,
+    too_large,
+)
+from .http.buffered import BufferedBody, collect
+from .http.connection import Connection, environ_from_scope
+from .http.descriptors import cached_property
+from .http.errors import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+from .http.forms import (
+    DEFAULT_MAX_FORM_MEMORY_SIZE,
+    DEFAULT_MAX_FORM_PARTS,
+    FormDataParser,
+    FormScan,
+    default_stream_factory,
+    parse_urlencoded,
+)
+from .http.multidict import CombinedMultiDict, MultiDict, iter_multi_items
+from .lazy import LazyModule
+
+if TYPE_CHECKING:
+    from .http import multipart, parts
+else:
+    multipart = LazyModule(f"{__package__}.http.multipart")
+    parts = LazyModule(f"{__package__}.http.parts")
+
+__all__ = ["Limits", "RequestBody"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a body is read; None for no limit."""
+
+    max_content_length: int | None = None
+    max_form_memory_size: int | None = DEFAULT_MAX_FORM_MEMORY_SIZE
+    max_form_parts: int | None = DEFAULT_MAX_FORM_PARTS
+    max_spooled_body: int | None = DEFAULT_MAX_SPOOLED_BODY
+
+    def new_body(self) -> BufferedBody:
+        """Return an empty body that ends at the limit."""
+        limit = self.max_content_length
+        if limit is None:
+            return BufferedBody(max_total=self.max_spooled_body, limit_name="MAX_SPOOLED_BODY")
+        return BufferedBody(max_total=limit)
+
+
+class RequestBody(Connection):
+    """A connection's fields and the body that came with them."""
+
+    form_data_parser_class: type[FormDataParser] = FormDataParser
+    shallow: bool = False
+
+    # Set from above: by the context, and `_body` by the ASGI gateway before any function runs.
+    _limits: Limits = Limits()
+    _debug: bool = False
+    _body: Any = None
+
+    _max_content_length: int | None = None
+    _max_form_memory_size: int | None = None
+    _max_form_parts: int | None = None
+    _cached_data: bytes | None = None
+    _form_error: HTTPException | None = None
+
+    def close(self) -> None:
+        """Close the uploaded files and free the collected body."""
+        for _, file in iter_multi_items(self.__dict__.get("files", ())):
+            file.close()
+        if isinstance(self._body, BufferedBody):
+            self._body.close()
+
+    @cached_property
+    def environ(self) -> dict[str, Any]:
+        """The WSGI environ; under ASGI one made from the scope (PEP 3333)."""
+        environ = environ_from_scope(self)
+        if self._body is not None:
+            environ["wsgi.input"] = self._body
+        return environ
+
+    # limits
+
+    @property
+    def max_content_length(self) -> int | None:
+        """The most bytes that are read of the body: MAX_CONTENT_LENGTH, or less if set for this request."""
+        own, limit = self._max_content_length, self._limits.max_content_length
+        return limit if own is None else own
+
+    @max_content_length.setter
+    def max_content_length(self, value: int | None) -> None:
+        limit = self._limits.max_content_length
+        if value is not None and limit is not None and value > limit:
+            raise ValueError(
+                f"max_content_length can only be lowered during a request, from {limit}, because the body may"
+                f" have been read already; pass max_content_length={value} to route() to allow more there"
+            )
+        self._max_content_length = value
+
+    @property
+    def max_form_memory_size(self) -> int | None:
+        """The most bytes of form data kept in memory: MAX_FORM_MEMORY_SIZE unless set for this request."""
+        own = self._max_form_memory_size
+        return self._limits.max_form_memory_size if own is None else own
+
+    @max_form_memory_size.setter
+    def max_form_memory_size(self, value: int | None) -> None:
+        self._max_form_memory_size = value
+
+    @property
+    def max_form_parts(self) -> int | None:
+        """The most fields of a form: MAX_FORM_PARTS unless set for this request."""
+        own = self._max_form_parts
+        return self._limits.max_form_parts if own is None else own
+
+    @max_form_parts.setter
+    def max_form_parts(self, value: int | None) -> None:
+        self._max_form_parts = value
+
+    # the body
+
+    @property
+    def input_stream(self) -> Any:
+        """The stream below `stream`, without any limit: `wsgi.input`, or what the gateway has collected."""
+        return self.environ["wsgi.input"]
+
+    @cached_property
+    def stream(self) -> Any:
+        """The body as a file; it can be read once and ends where the body does.
+
+        Raises:
+            RuntimeError: The request is shallow.
+            RequestEntityTooLarge: The body is larger than `max_content_length`. Reading may raise it, too.
+            BadRequest: Content-Length is invalid.
+        """
+        return self._open_body()
+
+    def _open_body(self) -> Any:
+        """Return the body after every check that needs no reading; the only place that knows its source."""
+        if self.shallow:
+            raise RuntimeError("this request is shallow: its body belongs to the application behind the middleware")
+        length = None if self._is_chunked else parse_content_length(self.headers.get("Content-Length"))
+        self.__dict__["content_length"] = length
+        limit = self.max_content_length
+        body = self._body
+        if isinstance(body, BufferedBody) and body.error is None and length is None:
+            length = body.size
+        if limit is not None and length is not None and length > limit:
+            if body is None and self.scope is None:
+                self._body = BytesIO()  # a limit of this request: the gateway has let the body pass
+                drain_input(self.environ, length)
+            raise too_large(limit, "MAX_CONTENT_LENGTH", length)
+        if body is None:
+            body = self._body = self._wsgi_body(length, limit) if self.scope is None else BytesIO()
+        return body
+
+    def _wsgi_body(self, length: int | None, limit: int | None) -> Any:
+        if length is not None:
+            return LimitedStream(self.environ["wsgi.input"], length) if length else BytesIO()
+        if self.environ.get("wsgi.input_terminated"):
+            return LimitedStream(self.environ["wsgi.input"], limit, is_max=True)
+        return BytesIO()  # nothing says where the body ends: to read could wait for ever
+
+    def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> Any:
+        """Return the body.
+
+        Args:
+            cache: Keep it, so that it can be asked for again and a form still be parsed.
+            as_text: Decode it as UTF-8, invalid bytes replaced.
+            parse_form_data: Parse form data first; the result is empty then.
+        """
+        data = self._cached_data
+        if data is None:
+            if parse_form_data:
+                self._load_form_data()
+            data = self.stream.read()
+            if cache:
+                self._cached_data = data
+        return data.decode(errors="replace") if as_text else data
+
+    @cached_property
+    def data(self) -> bytes:
+        """The body; empty if it is form data."""
+        return self.get_data(parse_form_data=True)  # type: ignore[no-any-return]
+
+    @property
+    def want_form_data_parsed(self) -> bool:
+        """Whether the body may be a form: it has a Content-Type."""
+        return bool(self.content_type)
+
+    def make_form_data_parser(self) -> FormDataParser:
+        """Make the parser of `form` and `files`: a `form_data_parser_class` with this request's limits."""
+        stock = type(self)._get_file_stream is RequestBody._get_file_stream
+        return self.form_data_parser_class(
+            stream_factory=default_stream_factory if stock else self._get_file_stream,
+            max_form_memory_size=self.max_form_memory_size,
+            max_content_length=self.max_content_length,
+            max_form_parts=self.max_form_parts,
+            cls=self.parameter_storage_class,
+            silent=False,
+        )
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        """Return the file that an upload is written to; an override decides where uploads go."""
+        return default_stream_factory(total_content_length, content_type, filename, content_length)
+
+    def _get_stream_for_parsing(self) -> Any:
+        """Return `stream`, or what `get_data` has kept of it; a multipart body is collected first."""
+        if self._cached_data is not None:
+            return BytesIO(self._cached_data)
+        stream = self.stream
+        if self.mimetype != "multipart/form-data" or isinstance(stream, BufferedBody):
+            return stream
+        length = self.content_length
+        if length is not None and length <= DEFAULT_MAX_BODY_MEMORY:
+            return BytesIO(stream.read())  # PERF: 4 us less than with a body that could go to disk
+        self._body = self.__dict__["stream"] = self._collected(length)
+        return self._body
+
+    def _collected(self, length: int | None) -> BufferedBody:
+        """The body read from `stream` to its end; what goes wrong is raised when it is read. Blocks."""
+        body = self._limits.new_body()
+        if length is None or length > DEFAULT_MAX_BODY_MEMORY:
+            body.watch = self._form_watch()
+        try:
+            return collect(self.stream, body, length)
+        except HTTPException as exc:
+            body.fail(exc)
+            return body
+
+    def _form_watch(self) -> Callable[[bytes], object] | None:
+        """What parses a large multipart body while it is collected."""
+        scan = FormScan.of(self.mimetype, self.mimetype_params, self.max_form_memory_size, self.max_form_parts)
+        return None if scan is None else scan.feed
+
+    def _load_form_data(self) -> None:
+        """Set `form` and `files`, once."""
+        attributes = self.__dict__
+        if "form" in attributes:
+            return
+        if self._form_error is not None:
+            # part of the body is gone: what is left of it must not pass for the form at the next access
+            raise copy(self._form_error)
+        try:
+            attributes["stream"], attributes["form"], attributes["files"] = self._parsed_form()
+        except (RequestEntityTooLarge, ValueError) as exc:
+            if isinstance(exc, HTTPException):
+                self._form_error = copy(exc)
+            raise
+        if self._debug and self.mimetype != "multipart/form-data" and not attributes["files"]:
+            attach_enctype_error_multidict(self)
+
+    def _parsed_form(self) -> tuple[Any, Any, Any]:
+        """The stream, and the contents of `form` and `files`."""
+        storage = self.parameter_storage_class
+        if not self.want_form_data_parsed:
+            return self.stream, storage(), storage()
+        kind = type(self)
+        if (
+            self.mimetype == "application/x-www-form-urlencoded"
+            and kind.make_form_data_parser is RequestBody.make_form_data_parser
+            and self.form_data_parser_class is FormDataParser
+        ):
+            # PERF: what the parser would do, in 1.5 us less (form, benchmarks/).
+            limit, data = self.max_form_memory_size, self._cached_data
+            if data is None:
+                data = read_limited(self.stream, limit, "MAX_FORM_MEMORY_SIZE")
+            return self.stream, storage(parse_urlencoded(data, self.max_form_parts, limit)), storage()
+        parser = self.make_form_data_parser()
+        return parser.parse(self._get_stream_for_parsing(), self.mimetype, self.content_length, self.mimetype_params)
+
+    def parts(self) -> parts.Parts:
+        """Read a multipart/form-data body part by part, on a route with `stream_body=True`, however large it is.
+
+        Write `for part in request.parts()` in a `def` view and `async for` in an `async def` view. Each part has
+        `name`, `filename` (None for text), `headers`, `content_type`, and is read in the same way: `for chunk in part`,
+        or `part.read()`, awaited in an `async def` view. What is not read of a part is skipped with the next.
+
+        Raises:
+            UnsupportedMediaType: The media type is not multipart/form-data.
+            InvalidMultipart: Its boundary is missing or invalid.
+        """
+        if self.mimetype != "multipart/form-data":
+            raise UnsupportedMediaType(
+                f"the body has no parts; expected Content-Type 'multipart/form-data'; got {self.mimetype!r}"
+            )
+        boundary = multipart.boundary_of(self.mimetype_params)
+        return parts.Parts(self.stream, boundary, self.max_form_parts, self.max_form_memory_size)
+
+    @cached_property
+    def form(self) -> Any:
+        """The fields of a form in the body."""
+        self._load_form_data()
+        return self.__dict__["form"]
+
+    @cached_property
+    def files(self) -> Any:
+        """The uploaded files of a form."""
+        self._load_form_data()
+        return self.__dict__["files"]
+
+    @cached_property
+    def values(self) -> Any:
+        """`args`, and `form` unless the method is GET, read as one."""
+        sources = [self.args] if self.method == "GET" else [self.args, self.form]
+        return CombinedMultiDict([source if isinstance(source, MultiDict) else MultiDict(source) for source in sources])
