@@ -12,7 +12,9 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import ExitStack
 from contextvars import copy_context
 from typing import Any, Final
 
@@ -20,6 +22,7 @@ from .bridge import Home, WSGIDriver, call, new_lock, new_signal, to_loop
 from .ctx import AppContext, _cv_app
 from .exceptions import ServiceUnavailable
 from .plans import side_of
+from .session_steps import loads_early
 from .typing import App
 
 __all__ = ["Lifecycle"]
@@ -107,6 +110,20 @@ def _has_ended(loop: Any) -> bool:
     return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
 
 
+# One process may hold several apps, such as mounted ones; its signal has one handler.
+_stopped_by_sigterm: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
+
+
+def _terminate(number: int, _frame: Any) -> None:
+    try:
+        with ExitStack() as stack:  # calls all of them, whatever they raise
+            for lifecycle in list(_stopped_by_sigterm):
+                stack.callback(lifecycle.stop_portal)
+    finally:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
 class Lifecycle:
     """The start-up, first-request and shutdown functions of one app, and for which loops they have run.
 
@@ -130,17 +147,29 @@ class Lifecycle:
         app._got_first_request = True
         serving = bool(app.before_serving_funcs or app.after_serving_funcs)
         if serving:
-            await self._start_for(ctx)
+            await self.start_for(ctx)
         if not self._first.done:
             await self._first.run(ctx, lambda: self._run_first(ctx), again=True)
         if not serving:
-            app._unprepared = False
+            app._unprepared = loads_early(app)
 
     async def _run_first(self, ctx: AppContext) -> None:
         for function in self._app.before_first_request_funcs:
             await call(ctx, function, side_of(function, self._app._inline))
 
-    async def _start_for(self, ctx: AppContext) -> None:
+    def has_started(self, gateway: Any) -> bool:
+        """Whether nothing has to run before a request of this gateway, as `start_for` would find out."""
+        if not self._app.before_serving_funcs and not self._app.after_serving_funcs:
+            return True
+        once = self._serving.get(gateway.home_key() or _PORTAL)
+        return once is not None and once.done and self._process == os.getpid()
+
+    async def start_for(self, ctx: AppContext) -> None:
+        """Run the start-up functions for the loop of a context's gateway, unless they have run.
+
+        Raises:
+            ServiceUnavailable: One of them failed; logged once.
+        """
         if ctx.gateway.serves_on_loop and not ctx.on_loop:
             await to_loop()
         key = self._key(ctx)
@@ -171,17 +200,11 @@ class Lifecycle:
 
         A server's own handler replaces this.
         """
+        _stopped_by_sigterm.add(self)
         if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGTERM"):
             return
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._terminate)
-
-    def _terminate(self, number: int, _frame: Any) -> None:
-        try:
-            self.stop_portal()
-        finally:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            signal.signal(signal.SIGTERM, _terminate)
 
     def _once(self, key: Any) -> _Once:
         for old in [loop for loop in self._serving if loop is not _PORTAL and _has_ended(loop)]:

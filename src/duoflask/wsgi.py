@@ -10,8 +10,9 @@ from typing import Any, Final
 from .bridge import WSGIDriver, hand_over, to_loop, to_thread
 from .ctx import AppContext, serving
 from .dispatch import dispatch
-from .exceptions import HTTPException
-from .http.body import BufferedBody
+from .file_body import BLOCK_BYTES, FileBody
+from .http.body import CHUNK_BYTES, drain_input
+from .http.errors import RequestEntityTooLarge
 from .http.wire import LENGTHS
 from .response import Response, encoded
 from .streamed import StreamedBody
@@ -21,12 +22,13 @@ __all__ = ["serve_wsgi"]
 
 _END: Final = object()
 
-# How much of a streamed body is read at a time.
-CHUNK_BYTES: Final = 65536
-
 
 def serve_wsgi(app: App, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Serve one request in the calling thread (PEP 3333); replace it to wrap the app in WSGI middleware."""
+    if app._mounts is not None:
+        answer: Iterable[bytes] | None = app._mounts.serve_wsgi(environ, start_response)
+        if answer is not None:
+            return answer
     method: str = environ["REQUEST_METHOD"]
     ctx = serving(app, environ, _GATEWAY, method)
     length = environ.get("CONTENT_LENGTH")
@@ -56,6 +58,10 @@ def serve_wsgi(app: App, environ: WSGIEnvironment, start_response: StartResponse
                 ctx.stream_error = exc
                 driver.resume(False)
                 raise
+            if type(response._iterable) is FileBody and response._iterable.path is not None:
+                wrapper = environ.get("wsgi.file_wrapper")
+                if wrapper is not None and response.has_body(method):
+                    return wrapper(_WholeFile(ctx, response, driver), BLOCK_BYTES)  # type: ignore[no-any-return]
             kind = _AsyncBody if response.is_async else _SyncBody
             return kind(ctx, response, driver)
     del ctx.context  # it holds the variable that holds the context object: a cycle
@@ -118,6 +124,36 @@ class _SyncBody(_Body):
             raise
 
 
+class _WholeFile(_Body):
+    """A file that the server may send by itself (PEP 3333, `wsgi.file_wrapper`).
+
+    It has no `seek`: waitress would then keep it, and end the request in its main thread.
+    """
+
+    __slots__ = ()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read on, for a server that has no better way."""
+        try:
+            return self._response._iterable.read(size)  # type: ignore[no-any-return]
+        except BaseException as exc:
+            self._ctx.stream_error = exc
+            raise
+
+    def fileno(self) -> int:
+        """The descriptor of the file."""
+        return self._response._iterable.fileno()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """End the request, once; a file that was too short for what was announced raises, whoever has read it."""
+        if not self._driver.finished and self._ctx.stream_error is None:
+            try:
+                self._response._iterable.check_length()
+            except EOFError as exc:
+                self._ctx.stream_error = exc
+        super().close()
+
+
 class _AsyncBody(_Body):
     """Each chunk is made on the portal, in the request's task."""
 
@@ -141,7 +177,11 @@ class _WSGIGateway:
 
     async def read_body(self, ctx: AppContext) -> None:
         """Check what is declared; the body itself is read from the server's stream when somebody looks."""
-        ctx.check_length()
+        try:
+            ctx.check_length()
+        except RequestEntityTooLarge:
+            drain_input(ctx.source or {}, ctx.declared_length)
+            raise
         if ctx.rule is not None and ctx.rule.stream_body:
             pull = partial(ctx.request.stream.read, CHUNK_BYTES)
             ctx.body = ctx.request._body = StreamedBody(pull, ctx.app.sync_to_async(pull))
@@ -149,19 +189,10 @@ class _WSGIGateway:
 
     def collect_body(self, ctx: AppContext) -> None:
         """Read the body in the server's thread, before async functions may want it on the portal."""
-        body = BufferedBody(max_total=ctx.app.config["MAX_SPOOLED_BODY"], limit_name="MAX_SPOOLED_BODY")
         ctx.has_body = False
-        try:
-            stream = ctx.request.stream
-            while chunk := stream.read(CHUNK_BYTES):
-                if not body.add(chunk):
-                    break
-                if body.needs_disk:
-                    body.spill()
-        except HTTPException as exc:
-            body.fail(exc)
-        ctx.body = ctx.request._body = body
-        ctx.request.__dict__.pop("stream", None)
+        request = ctx.request
+        ctx.body = request._body = request._collected(ctx.declared_length)
+        request.__dict__.pop("stream", None)
 
     async def stream(self, ctx: AppContext, response: Response) -> None:
         """Hand the response to the server, and wait until it has pulled the body or given it up."""
@@ -184,6 +215,10 @@ class _WSGIGateway:
     def suspended(self, ctx: AppContext) -> bool:
         """Nobody can tell a WSGI application that its client has left."""
         return True
+
+    def client_has_left(self, ctx: AppContext) -> bool:
+        """Nobody can tell."""
+        return False
 
     def home_key(self) -> None:
         """No loop of the server's own: the portal."""
