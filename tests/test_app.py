@@ -282,7 +282,13 @@ def test_app_ctx_globals_class_and_json_provider_are_used(client: Any) -> None:
 def test_defaults_are_those_of_flask() -> None:
     ours, theirs = dict(duoflask.Flask("a").config), dict(flask.Flask("a").config)
     assert theirs.items() <= ours.items()
-    assert set(ours) - set(theirs) == {"MAX_SPOOLED_BODY", "WORKER_THREADS"}
+    assert set(ours) - set(theirs) == {
+        "MAX_SPOOLED_BODY",
+        "SESSION_KEY_PREFIX",
+        "SESSION_STORE",
+        "SESSION_STORE_TIMEOUT",
+        "WORKER_THREADS",
+    }
 
 
 def test_attributes_are_faces_of_the_configuration() -> None:
@@ -474,7 +480,7 @@ def listened(app: Any, **kwargs: Any) -> tuple[Any, ...]:
     """What `app.run` hands to the server."""
     calls: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("duoflask.app.run_server", lambda app, host, port, **options: calls.append((host, port, options)))
+        patch.setattr("duoflask.serving.run", lambda app, host, port, **options: calls.append((host, port, options)))
         app.run(**kwargs)
     return calls[0]
 
@@ -504,7 +510,7 @@ def test_run_sets_debug_and_drops_what_only_flask_knows() -> None:
 
 def test_run_does_nothing_while_the_command_line_imports_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUOFLASK_RUN_FROM_CLI", "true")
-    monkeypatch.setattr("duoflask.app.run_server", lambda *args, **kwargs: pytest.fail("served"))
+    monkeypatch.setattr("duoflask.serving.run", lambda *args, **kwargs: pytest.fail("served"))
     duoflask.Flask("app").run()
 
 

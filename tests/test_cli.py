@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import ssl
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import duoflask
 from duoflask import cli as cli_module
 from duoflask.cli import AppGroup, FlaskGroup, cli, load_dotenv
 
@@ -162,13 +165,127 @@ def test_commands_of_the_application_are_found() -> None:
     assert "greet" in CliRunner().invoke(group, ["--help"]).output
 
 
-@pytest.mark.parametrize("wanted", ["duoflask.commands", "flask.commands"])
-def test_plugins_are_found(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Entry:
-        name = "plugin"
+class Plugin:
+    """What `importlib.metadata` finds of a plug-in."""
 
-        def load(self) -> click.Command:
-            return click.Command("plugin", callback=lambda: click.echo("plugged"))
+    name = "plugin"
+    value = "package:plugin"
 
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry()] if group == wanted else [])
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def load(self) -> click.Command:
+        if self.error is not None:
+            raise self.error
+        return click.Command("plugin", callback=lambda: click.echo("plugged"))
+
+
+def plug(monkeypatch: pytest.MonkeyPatch, group: str, plugin: Plugin) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group, _own=group: [plugin] if group == _own else [])
+
+
+def test_plugins_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    plug(monkeypatch, "duoflask.commands", Plugin())
     assert CliRunner().invoke(FlaskGroup(create_app=App), ["plugin"]).output == "plugged\n"
+
+
+@pytest.mark.parametrize("patched", [True, False])
+def test_plugins_of_flask_are_loaded_where_duoflask_stands_in_for_it(
+    patched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug(monkeypatch, "flask.commands", Plugin())
+    if patched:
+        monkeypatch.setitem(sys.modules, cli_module.FLASK_PATCH, types.ModuleType(cli_module.FLASK_PATCH))
+    group = FlaskGroup(create_app=lambda: duoflask.Flask("app"))
+    result = CliRunner().invoke(group, ["plugin"])
+    assert (result.output == "plugged\n") is patched
+    assert ("plugin" in CliRunner().invoke(group, ["--help"]).output) is patched
+
+
+def test_plugin_that_cannot_be_loaded_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    plug(monkeypatch, "duoflask.commands", Plugin(ImportError("no module named x")))
+    result = CliRunner().invoke(FlaskGroup(create_app=App), ["--help"])
+    assert "the plug-in 'package:plugin' (duoflask.commands) is left out: no module named x" in result.output
+    assert result.exit_code == 0
+
+
+def routed() -> duoflask.Flask:
+    app = duoflask.Flask("routed", static_folder=None)
+
+    async def load_user() -> None:
+        pass
+
+    async def show(id: int) -> str:
+        return str(id)
+
+    app.before_request(lambda: None)
+    app.before_request(load_user)
+    app.after_request(lambda response: response)
+    app.add_url_rule("/", "index", lambda: "")
+    app.add_url_rule("/show/<int:id>", "show", show, methods=["GET", "POST"])
+    return app
+
+
+def test_routes_name_where_each_function_runs() -> None:
+    result = routed().test_cli_runner().invoke(cli_module.routes_command)
+    head, line, index, show = result.output.splitlines()
+    assert head == "Endpoint  Methods    Rule            WSGI / ASGI"
+    assert line.startswith("--------  ---------  --------------  ---")
+    assert index.split("   ")[-1].strip() == (
+        "1 before: inline / worker; 1 before: portal / loop; view, 1 after: inline / worker"
+    )
+    assert show.split("  ")[-1] == (
+        "1 before: inline / worker; 1 before, view: portal / loop; 1 after: inline / worker"
+    )
+
+
+def test_routes_are_sorted_and_show_all_methods_if_asked() -> None:
+    runner = routed().test_cli_runner()
+    lines = runner.invoke(cli_module.routes_command, ["-s", "rule", "--all-methods"]).output.splitlines()[2:]
+    assert [line.split("  ")[0] for line in lines] == ["index", "show"]
+    assert "GET, HEAD, OPTIONS, POST" in lines[1]
+    lines = runner.invoke(cli_module.routes_command, ["-s", "methods"]).output.splitlines()[2:]
+    assert [line.split("  ")[0] for line in lines] == ["index", "show"]
+
+
+def test_routes_of_an_app_without_rules() -> None:
+    result = duoflask.Flask("app", static_folder=None).test_cli_runner().invoke(cli_module.routes_command)
+    assert result.output == "No routes were registered.\n"
+
+
+def test_routes_show_subdomains() -> None:
+    app = duoflask.Flask("app", static_folder=None, subdomain_matching=True)
+    app.add_url_rule("/", "index", lambda: "", subdomain="api")
+    lines = app.test_cli_runner().invoke(cli_module.routes_command).output.splitlines()
+    assert lines[0].split() == ["Endpoint", "Methods", "Subdomain", "Rule", "WSGI", "/", "ASGI"]
+    assert lines[2].split()[2] == "api"
+
+
+def test_shell_has_the_context_and_awaits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "startup.py").write_text("before = 1\n")
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "startup.py"))
+    monkeypatch.delattr(sys, "__interactivehook__", raising=False)
+    app = duoflask.Flask("shelled")
+    app.shell_context_processor(lambda: {"answer": 42})
+    typed = "print(before, answer, app.name)\nimport anyio\nprint(await anyio.sleep(0, ))\n1/0\n"
+    result = app.test_cli_runner().invoke(cli_module.shell_command, input=typed)
+    assert "App: shelled" in result.output
+    assert "1 42 shelled" in result.output
+    assert "None" in result.output
+    assert "ZeroDivisionError" in result.output
+    assert result.exit_code == 0
+
+
+def test_certificates_and_path_lists_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "cert.pem"
+    file.write_text("")
+    cert = cli_module.CertParamType()
+    assert cert.convert(str(file), None, None) == str(file)
+    assert isinstance(cert.convert(f"{__name__}:CONTEXT", None, None), ssl.SSLContext)
+    with pytest.raises(click.BadParameter, match="does not exist"):
+        cert.convert("missing.pem", None, None)
+    paths = cli_module.SeparatedPathType()
+    assert paths.convert(os.pathsep.join(["a", "b"]), None, None) == ["a", "b"]
+
+
+CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

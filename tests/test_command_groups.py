@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import anyio
 import click
 from click.testing import CliRunner
 
@@ -59,3 +60,29 @@ def test_command_without_an_app_says_what_to_write() -> None:
     assert result.exit_code == 2
     assert "'show' needs an application" in result.output
     assert "obj=ScriptInfo(create_app=...)" in result.output
+
+
+async def wait_for_name() -> None:
+    await anyio.sleep(0)
+    name_of_app()
+
+
+def test_async_command_runs_in_the_context_on_a_loop() -> None:
+    group = AppGroup("group")
+    group.command("show")(wait_for_name)
+    group.command("bare", with_appcontext=False)(wait_for_name)
+    assert CliRunner().invoke(group, ["show"], obj=known()).output == "known\n"
+    assert CliRunner().invoke(group, ["bare"], obj=known()).output == "no app\n"
+
+
+def test_def_command_that_returns_a_coroutine_is_waited_for() -> None:
+    group = AppGroup("group")
+    group.command("show")(lambda: wait_for_name())
+    assert CliRunner().invoke(group, ["show"], obj=known()).output == "known\n"
+
+
+def test_app_runs_its_own_commands_in_tests() -> None:
+    app = DuoFlask("own")
+    app.cli.command("show")(wait_for_name)
+    assert app.test_cli_runner().invoke(args=["show"]).output == "own\n"
+    assert app.test_cli_runner().invoke(args="show").exit_code == 0

@@ -5,11 +5,18 @@ Re-exports what users import, nothing else. What is heavy and not needed to serv
 
 from __future__ import annotations
 
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
 from . import json
 from .app import DuoFlask, Flask
+from .blueprints import Blueprint
 from .config import Config
 from .ctx import after_this_request, copy_current_request_context, has_app_context, has_request_context
 from .exceptions import Aborter, HTTPException, abort
+from .files import send_file, send_from_directory
+from .flashing import flash, get_flashed_messages
 from .globals import (
     _app_ctx_stack as _app_ctx_stack,
     _request_ctx_stack as _request_ctx_stack,
@@ -36,8 +43,22 @@ from .signals import (
 )
 from .urls import redirect, url_for
 
+if TYPE_CHECKING:
+    from .templating import (
+        get_template_attribute,
+        render_template,
+        render_template_async,
+        render_template_string,
+        render_template_string_async,
+        stream_template,
+        stream_template_async,
+        stream_template_string,
+        stream_template_string_async,
+    )
+
 __all__ = [
     "Aborter",
+    "Blueprint",
     "Config",
     "DuoFlask",
     "Flask",
@@ -52,7 +73,10 @@ __all__ = [
     "before_render_template",
     "copy_current_request_context",
     "current_app",
+    "flash",
     "g",
+    "get_flashed_messages",
+    "get_template_attribute",
     "got_request_exception",
     "has_app_context",
     "has_request_context",
@@ -61,12 +85,48 @@ __all__ = [
     "make_response",
     "message_flashed",
     "redirect",
+    "render_template",
+    "render_template_async",
+    "render_template_string",
+    "render_template_string_async",
     "request",
     "request_finished",
     "request_started",
     "request_tearing_down",
+    "send_file",
+    "send_from_directory",
     "session",
+    "stream_template",
+    "stream_template_async",
+    "stream_template_string",
+    "stream_template_string_async",
     "stream_with_context",
     "template_rendered",
     "url_for",
 ]
+
+# What pulls in a package that many applications do without (jinja2), and submodules that are looked at as attributes.
+_TEMPLATING = frozenset(
+    {
+        "get_template_attribute",
+        "render_template",
+        "render_template_async",
+        "render_template_string",
+        "render_template_string_async",
+        "stream_template",
+        "stream_template_async",
+        "stream_template_string",
+        "stream_template_string_async",
+    }
+)
+_MODULES = frozenset({"cli", "csrf", "middleware", "security", "server", "templating", "testing", "views"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _TEMPLATING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.templating"), name)
+    setattr(sys.modules[__name__], name, value)  # not globals(): a submodule has that name
+    return value

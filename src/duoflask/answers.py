@@ -6,15 +6,22 @@ Knows the app only as what has a response class and a JSON provider.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterator
+from functools import partial
 from typing import Any
 
+from . import json
 from .ctx import _cv_app
 from .exceptions import HTTPException
 from .http.headers import Headers
 from .response import Response
+from .response_head import ResponseHead
 from .typing import App
 
 __all__ = ["response_of"]
+
+# What a response cannot import: the app's configuration and its JSON.
+ResponseHead._context = staticmethod(partial(_cv_app.get, None))
+Response.json_module = json
 
 
 def response_of(app: App, rv: Any) -> Response:
@@ -63,13 +70,13 @@ def _unpack(rv: tuple[Any, ...]) -> tuple[Any, Any, Any]:
             return rv[0], None, rv[1]
         return rv[0], rv[1], None
     raise TypeError(
-        f"{_culprit()} returned a tuple of {len(rv)} items; expected (body, status, headers), (body, status) or "
-        "(body, headers)"
+        f"{_culprit()} returned a tuple of {len(rv)} items; the tuple must have the form (body, status, headers), "
+        "(body, status) or (body, headers)"
     )
 
 
 def _foreign(app: App, rv: Any) -> Response:
-    """The response of an exception, of another response class, or of a WSGI application."""
+    """The response of an exception, of another response class, or of an application of either protocol."""
     if isinstance(rv, HTTPException):
         rv.__traceback__ = None  # its frames hold the exception: a cycle
         rv = rv.get_response()
@@ -85,11 +92,11 @@ def _foreign(app: App, rv: Any) -> Response:
         try:
             return app.response_class.force_type(rv, environ)
         except TypeError as exc:
-            raise TypeError(f"{_culprit()} returned {rv!r}, which is no WSGI application: {exc}") from exc
+            raise TypeError(f"{_culprit()} returned {rv!r}, which is no WSGI or ASGI application: {exc}") from exc
     raise TypeError(
-        f"{_culprit()} returned {type(rv).__name__}, which is no response; expected a str, bytes, dict, list, "
+        f"{_culprit()} returned no response: it was a {type(rv).__name__}; expected a str, bytes, dict, list, "
         "tuple, response, "
-        "generator, async generator or WSGI application"
+        "generator, async generator, WSGI or ASGI application"
     )
 
 

@@ -1,7 +1,7 @@
-"""The application: configuration, registration, contexts, and what a server calls.
+"""The application: what a server calls, and what users register.
 
-What a request goes through stands in `dispatch`, which rule it has in `linking`, Flask's override points in
-`overrides`.
+Its configuration stands in `settings`, its contexts in `app_contexts`, what a request goes through in `dispatch`, which
+rule it has in `linking`, Flask's override points in `overrides`.
 """
 
 from __future__ import annotations
@@ -10,36 +10,28 @@ import asyncio
 import inspect
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import copy_context
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
+from .app_contexts import AppContexts
 from .asgi import serve_asgi
 from .bridge import (
     Workers,
-    async_to_sync,
-    call,
-    drive,
-    loop_is_running,
-    run_nested,
-    starts_on_loop,
-    sync_to_async,
 )
-from .ctx import AppContext, _cv_app
-from .dispatch import teardown
 from .json.provider import JSONProvider
+from .lazy import LazyModule
 from .lifecycle import Lifecycle
-from .linking import build_url, match
+from .linking import build_url
 from .plans import find_error_handler
-from .response import Response
 from .scaffold import Scaffold, WatchedList, _endpoint_from_view_func, setupmethod
-from .server import run as run_server
-from .sessions import SessionMixin
-from .settings import Settings, root_path_of
-from .signals import appcontext_pushed
-from .testing import AsyncClient, Client, EnvironBuilder
 from .typing import Receive, Send
 from .wsgi import serve_wsgi
+
+if TYPE_CHECKING:
+    from . import mounting, serving
+else:  # most apps mount nothing; whoever serves the app with another server does not need this one
+    mounting = LazyModule(f"{__package__}.mounting")
+    serving = LazyModule(f"{__package__}.serving")
 
 __all__ = ["DuoFlask", "Flask"]
 
@@ -48,7 +40,7 @@ _T = TypeVar("_T")
 _UNSET: Any = object()
 
 
-class DuoFlask(Settings):
+class DuoFlask(AppContexts):
     """A web application, served as WSGI and as ASGI.
 
     Args:
@@ -79,12 +71,8 @@ class DuoFlask(Settings):
     ) -> None:
         self._keep_nothing()
         self._got_first_request = False
-        Scaffold.__init__(self, import_name)
-        self.root_path = root_path_of(import_name) if root_path is None else root_path
-        self.static_url_path = static_url_path
-        self.static_folder = None if static_folder is None else os.fspath(static_folder)
-        self.template_folder = template_folder
-        self.instance_path = instance_path
+        Scaffold.__init__(self, import_name, static_folder, static_url_path, template_folder, root_path)
+        self.instance_path = self._checked_instance_path(instance_path)
         self.config = self.make_config(instance_relative_config)
         self.aborter = self.make_aborter()
         self.json: JSONProvider = self.json_provider_class(self)
@@ -95,12 +83,13 @@ class DuoFlask(Settings):
         self.teardown_appcontext_funcs: list[Any] = WatchedList(changed)
         self.url_build_error_handlers: list[Callable[[Exception, str, dict[str, Any]], str]] = []
         self.extensions: dict[str, Any] = {}
-        self.blueprints: dict[str, Any] = {}
+        self._register_nothing()
         self.url_map = self.url_map_class(host_matching=host_matching)
         self.subdomain_matching = subdomain_matching
         self._workers = Workers(self.config["WORKER_THREADS"])
         self.config._on_change = self._config_changed
         self._lifecycle = Lifecycle(self)
+        self._add_static_route(static_host)
 
     # -- what a server calls
 
@@ -139,15 +128,15 @@ class DuoFlask(Settings):
             load_dotenv: Accepted for Flask's sake; `duoflask run` reads `.env` files.
             options: Those of `duoflask.server.run`.
         """
-        if os.environ.get("DUOFLASK_RUN_FROM_CLI") == "true":
+        if "true" in (os.environ.get("DUOFLASK_RUN_FROM_CLI"), os.environ.get("FLASK_RUN_FROM_CLI")):
             return  # the command line imported the module to serve the app itself
         if debug is not None:
             self.debug = bool(debug)
         name, _, number = (self.config["SERVER_NAME"] or "").partition(":")
-        for flask_only in ("threaded", "processes", "use_reloader", "use_debugger", "use_evalex", "passthrough_errors"):
-            options.pop(flask_only, None)
         try:
-            run_server(self, host or name or "127.0.0.1", int(number or 5000) if port is None else port, **options)
+            serving.run_simple(
+                host or name or "127.0.0.1", int(number or 5000) if port is None else port, self, **options
+            )
         finally:
             self._got_first_request = False
 
@@ -206,11 +195,33 @@ class DuoFlask(Settings):
         url_rule.provide_automatic_options = provide_automatic_options
         url_rule.stream_body = bool(own.get("stream_body", False))
         url_rule.max_content_length = own.get("max_content_length")
+        url_rule.session = bool(own.get("session", True))
         self.url_map.add(url_rule)
         if view_func is not None:
             if own.get("inline"):
                 self._inline.add(view_func)
             self.view_functions[endpoint] = view_func
+
+    @setupmethod
+    def mount(self, prefix: str, app: Any, *, protocol: Literal["wsgi", "asgi", "both"] | None = None) -> None:
+        """Hand all requests below a prefix to another application, of any framework and of either protocol.
+
+        It sees the prefix as SCRIPT_NAME or `root_path`. None of this app's hooks runs for it; the lifespan of an ASGI
+        application runs with this app's start-up and shutdown functions. Of several prefixes the longest one wins.
+
+        Args:
+            prefix: Such as `/legacy`.
+            app: A WSGI or ASGI application, or another duoflask app.
+            protocol: `"wsgi"` or `"asgi"` where it cannot be told from the application; `"both"` for a callable that
+                answers both protocols.
+
+        Raises:
+            TypeError: The application's protocol cannot be told.
+            ValueError: A prefix that is no path, is the root or is taken.
+        """
+        if self._mounts is None:
+            self._mounts = mounting.Mounts(self)
+        self._mounts.add(prefix, app, protocol)
 
     @setupmethod
     def before_first_request(self, f: Any = None, *, inline: bool = False) -> Any:
@@ -233,107 +244,8 @@ class DuoFlask(Settings):
         """Register a function that runs once at the end of each context, with the exception or None."""
         return self._register(self.teardown_appcontext_funcs, f, inline)
 
-    # -- contexts
-
-    def app_context(self) -> AppContext:
-        """Make a context of the app outside a request, for `with` and `async with`."""
-        return AppContext(self)
-
-    def request_context(self, environ: dict[str, Any]) -> AppContext:
-        """Make the context of a request, for `with` and `async with`.
-
-        Args:
-            environ: A WSGI environ or an ASGI http scope.
-        """
-        return AppContext.from_environ(self, environ)
-
-    def test_request_context(self, *args: Any, **kwargs: Any) -> AppContext:
-        """Make the context of a made-up request; arguments as for `EnvironBuilder`, as in `("/", method="POST")`."""
-        builder = EnvironBuilder(self, *args, **kwargs)
-        try:
-            return self.request_context(builder.get_environ())
-        finally:
-            builder.close()
-
-    def _match(self, ctx: AppContext, method: str | None = None, path: str | None = None) -> None:
-        """Give a request's context its rule and plan."""
-        match(self, ctx, ctx.request.method if method is None else method, path if method else ctx.request.path)
-
-    def _context_pushed(self, ctx: AppContext) -> None:
-        """Told by a context that `with` or `push()` has made active."""
-        if ctx.plan is None:
-            if ctx.has_request:
-                self._match(ctx)
-            else:
-                ctx.plan = self._plan(None)
-        if appcontext_pushed.receivers:
-            appcontext_pushed.send(self, _async_wrapper=self.ensure_sync)
-
-    def _teardown_now(self, ctx: AppContext, error: BaseException | None) -> None:
-        """Tear a context down for a `with` block or `pop()`.
-
-        Raises:
-            RuntimeError: On a running loop, where an `async def` teardown function cannot be awaited by `with`.
-        """
-        ctx._torn_down = False
-        if any(on_loop for _, on_loop in (*ctx.plan.teardown_request, *ctx.plan.teardown_app)) and loop_is_running():
-            ctx._torn_down = True
-            raise RuntimeError(
-                "this context has 'async def' teardown functions, which 'with' cannot await on a running event loop; "
-                "write 'async with' instead"
-            )
-        run_nested(ctx, teardown(ctx, error), self._workers)
-
-    async def _teardown_async(self, ctx: AppContext, error: BaseException | None) -> None:
-        """Tear a context down for an `async with` block."""
-        ctx._torn_down = False
-        await self._drive(ctx, teardown(ctx, error))
-
-    def _drive(self, ctx: AppContext, coroutine: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
-        """Drive a coroutine of steps on the running loop."""
-        if "context" not in ctx.__dict__:
-            ctx.context = copy_context()
-        return drive(ctx, coroutine, self._workers.leg)
-
-    async def _prepare(self, ctx: AppContext) -> None:
-        await self._lifecycle.prepare(ctx)
-
-    # -- the two colours
-
-    def ensure_sync(self, func: Callable[_P, Any]) -> Callable[_P, Any]:
-        """Return a function that a `def` caller can use.
-
-        The function itself, or an `async def` one through `async_to_sync`.
-        """
-        return self.async_to_sync(func) if starts_on_loop(func) else func
-
-    def async_to_sync(self, func: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
-        """Return a `def` function that runs an `async def` one on the server's loop (ASGI) or on the portal (WSGI).
-
-        Raises:
-            RuntimeError: The returned function was called on a running event loop.
-        """
-        return async_to_sync(func)
-
-    def sync_to_async(self, func: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
-        """Return an `async def` function that runs a blocking `def` one in a thread, in the caller's context."""
-        return sync_to_async(func, self._workers, _request_context)
-
     def _find_error_handler(self, e: Exception, blueprints: list[str]) -> Callable[[Any], Any] | None:
         return find_error_handler(self, e, blueprints)
-
-    # -- sessions
-
-    def _open_session(self, ctx: AppContext) -> SessionMixin:
-        """Open the session at the first look, by a `def` or `async def` interface."""
-        opened: Any = self.ensure_sync(self.session_interface.open_session)(self, ctx.request)
-        return self.session_interface.make_null_session(self) if opened is None else opened  # type: ignore[no-any-return]
-
-    async def _save_session(self, ctx: AppContext, response: Response) -> None:
-        interface, session = self.session_interface, ctx._session
-        if session is not None and not interface.is_null_session(session):
-            save = interface.save_session
-            await call(ctx, save, starts_on_loop(save), self, session, response)
 
     def url_for(
         self,
@@ -361,31 +273,6 @@ class DuoFlask(Settings):
             RuntimeError: Outside a request without SERVER_NAME.
         """
         return build_url(self, endpoint, values, _anchor, _method, _scheme, _external)
-
-    # -- tests
-
-    def test_client(
-        self, use_cookies: bool = True, *, protocol: Literal["wsgi", "asgi"] = "wsgi", **kwargs: Any
-    ) -> Client:
-        """Make a client that calls the app without a server.
-
-        Args:
-            use_cookies: Keep cookies between requests.
-            protocol: `"wsgi"` or `"asgi"`.
-            kwargs: For the client's class.
-        """
-        kind = self.test_client_class or Client
-        return kind(self, use_cookies=use_cookies, protocol=protocol, **kwargs)
-
-    def async_test_client(self, use_cookies: bool = True, **kwargs: Any) -> AsyncClient:
-        """Make a client for `async with` that calls the app, as ASGI, on the running loop (asyncio or trio)."""
-        return AsyncClient(self, use_cookies=use_cookies, **kwargs)
-
-
-def _request_context() -> Any:
-    """The Context of the active request; None outside one."""
-    ctx = _cv_app.get(None)
-    return None if ctx is None else getattr(ctx, "context", None)
 
 
 # Servers ask whether calling the app makes a coroutine. `__call__` itself is none: it answers WSGI too.

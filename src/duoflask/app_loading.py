@@ -19,6 +19,8 @@ from typing import Any
 
 import click
 
+from .config import get_debug_flag
+
 __all__ = [
     "NoAppException",
     "ScriptInfo",
@@ -222,9 +224,8 @@ class ScriptInfo:
         """
         if self._loaded_app is None:
             app = self._find()
-            debug = first_env("DEBUG")
-            if self.set_debug_flag and debug is not None:
-                app.debug = debug.lower() not in ("0", "false", "no", "off")
+            if self.set_debug_flag:
+                app.debug = get_debug_flag()
             self._loaded_app = app
         return self._loaded_app
 

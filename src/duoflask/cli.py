@@ -1,4 +1,4 @@
-"""The command line: the `run` command, and the group that plug-ins extend.
+"""The command line: its commands, and the group that plug-ins extend.
 
 Plug-ins come from the entry point groups `duoflask.commands` and `flask.commands`, and from the application's
 own `cli` group. How an application is named and found stands in `app_loading`.
@@ -10,6 +10,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -26,15 +27,22 @@ from .app_loading import (
     locate_app,
     prepare_import,
 )
+from .cli_types import CertParamType, SeparatedPathType
 from .command_groups import AppGroup, with_appcontext
 from .globals import current_app
+from .route_table import SORT_KEYS, route_table
 from .server import LifespanError, run as run_server
+from .sessions_cli import sessions_group
+from .shell import shell_command
+from .versions import FLASK_VERSION, WERKZEUG_VERSION
 
 __all__ = [
     "AppGroup",
+    "CertParamType",
     "FlaskGroup",
     "NoAppException",
     "ScriptInfo",
+    "SeparatedPathType",
     "cli",
     "find_app_by_string",
     "find_best_app",
@@ -44,13 +52,17 @@ __all__ = [
     "main",
     "pass_script_info",
     "prepare_import",
+    "routes_command",
     "run_command",
+    "shell_command",
+    "show_server_banner",
     "version_option",
     "with_appcontext",
 ]
 
 _DOTENV_FILES = (".env", ".flaskenv")
-ENTRY_POINT_GROUPS = ("duoflask.commands", "flask.commands")
+# The plug-ins of Flask's are loaded for an application that stands in for Flask only: they import flask themselves.
+OWN_PLUGINS, FLASK_PLUGINS, FLASK_PATCH = "duoflask.commands", "flask.commands", "duoflask.flask_patch"
 
 pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)
 
@@ -63,7 +75,8 @@ def get_version(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         version = importlib.metadata.version("duoflask")
     except importlib.metadata.PackageNotFoundError:
         version = "(not installed)"
-    click.echo(f"Python {platform.python_version()}\nduoflask {version}", color=ctx.color)
+    interface = f"interface: Flask {FLASK_VERSION}, Werkzeug {WERKZEUG_VERSION}"
+    click.echo(f"Python {platform.python_version()}\nduoflask {version} ({interface})", color=ctx.color)
     ctx.exit()
 
 
@@ -157,7 +170,7 @@ class FlaskGroup(AppGroup):
     """The group of `duoflask`: own commands, those of plug-ins, and those of the application's `cli` group.
 
     Args:
-        add_default_commands: Add `run`.
+        add_default_commands: Add `run`, `shell` and `routes`.
         create_app: Returns the application; `--app` is then not offered.
         add_version_option: Add `--version`.
     """
@@ -178,9 +191,10 @@ class FlaskGroup(AppGroup):
         extra.setdefault("context_settings", {}).setdefault("auto_envvar_prefix", "DUOFLASK")
         super().__init__(params=params, **extra)
         self._info_args = (None, create_app, set_debug_flag, load_dotenv)
-        self._plugins_loaded = False
+        self._loaded_plugins: set[str] = set()
         if add_default_commands:
-            self.add_command(run_command)
+            for command in (run_command, shell_command, routes_command, sessions_group):
+                self.add_command(command)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -199,13 +213,18 @@ class FlaskGroup(AppGroup):
                     param.handle_parse_result(ctx, {}, [])
         return super().parse_args(ctx, args)
 
-    def _load_plugins(self) -> None:
-        if not self._plugins_loaded:
-            self._plugins_loaded = True
-            for group in ENTRY_POINT_GROUPS:
-                for entry in importlib.metadata.entry_points(group=group):
-                    if entry.name not in self.commands:
-                        self.add_command(entry.load(), entry.name)
+    def _load_plugins(self, group: str) -> None:
+        """Add the commands of an entry point group, once; one that cannot be loaded is named and left out."""
+        if group in self._loaded_plugins:
+            return
+        self._loaded_plugins.add(group)
+        for entry in importlib.metadata.entry_points(group=group):
+            if entry.name in self.commands:
+                continue
+            try:
+                self.add_command(entry.load(), entry.name)
+            except Exception as exc:
+                click.secho(f"Error: the plug-in {entry.value!r} ({group}) is left out: {exc}\n", err=True, fg="red")
 
     def _app_commands(self, ctx: click.Context) -> click.Group | None:
         """Return the application's group; None, and a word on stderr, without an application."""
@@ -218,24 +237,55 @@ class FlaskGroup(AppGroup):
         return group if isinstance(group, click.Group) else None
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        self._load_plugins()
+        self._load_plugins(OWN_PLUGINS)
         command = super().get_command(ctx, name)
-        if command is None and (group := self._app_commands(ctx)) is not None:
-            command = group.get_command(ctx, name)
-            if command is not None and not current_app:
-                ctx.with_resource(ctx.ensure_object(ScriptInfo).load_app().app_context())
+        if command is not None:
+            return command
+        group = self._app_commands(ctx)
+        if group is None:
+            return None
+        command = group.get_command(ctx, name)
+        if command is None and FLASK_PATCH in sys.modules:
+            self._load_plugins(FLASK_PLUGINS)
+            command = super().get_command(ctx, name)
+        if command is not None and not current_app:
+            ctx.with_resource(ctx.ensure_object(ScriptInfo).load_app().app_context())
         return command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        self._load_plugins()
-        names = set(super().list_commands(ctx))
+        self._load_plugins(OWN_PLUGINS)
+        names: set[str] = set()
         try:
             group = self._app_commands(ctx)
             names.update(group.list_commands(ctx) if group is not None else ())
         except Exception:
             # The help page must come even if the application cannot be imported.
             click.secho(f"{traceback.format_exc()}\n", err=True, fg="red")
+        if FLASK_PATCH in sys.modules:
+            self._load_plugins(FLASK_PLUGINS)
+        names.update(super().list_commands(ctx))
         return sorted(names)
+
+
+def show_server_banner(debug: bool, app_import_path: str | None) -> None:
+    """Print which application is served, and whether in debug mode."""
+    if app_import_path is not None:
+        click.echo(f" * Serving the app {app_import_path!r}")
+    click.echo(f" * Debug mode: {'on' if debug else 'off'}")
+
+
+@click.command("routes", short_help="Show the URL rules and where their functions run.")
+@click.option("-s", "--sort", type=click.Choice(SORT_KEYS), default="endpoint", help="'match': the order of matching.")
+@click.option("--all-methods", is_flag=True, help="Show HEAD and OPTIONS as well.")
+@with_appcontext
+def routes_command(sort: str, all_methods: bool) -> None:
+    """Show every URL rule with its endpoint and methods, and where the functions of its requests run.
+
+    The last column names, under WSGI and under ASGI: inline (in the server's thread, or on its loop), worker
+    (a worker thread), portal (the process's loop for async functions), loop (the server's).
+    """
+    for line in route_table(current_app._get_current_object(), sort, all_methods):
+        click.echo(line)
 
 
 @click.command("run", short_help="Serve the application.")

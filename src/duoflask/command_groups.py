@@ -1,5 +1,7 @@
 """Commands that run inside an application's context: `AppGroup`, and `with_appcontext` for a single one.
 
+A command may be `def` or `async def`; the latter runs on the loop of the application's async code.
+
 Owns nothing but that. Knows the application as what the `obj` of a click context loads (a `ScriptInfo` of
 `app_loading`), so that a scaffold can have such a group.
 """
@@ -7,14 +9,15 @@ Owns nothing but that. Knows the application as what the `obj` of a click contex
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import update_wrapper, wraps
 from typing import Any, Protocol, TypeVar, cast
 
 import click
 
+from .bridge import async_to_sync
 from .globals import current_app
 
-__all__ = ["AppGroup", "with_appcontext"]
+__all__ = ["AppGroup", "settled", "with_appcontext"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -36,16 +39,37 @@ def _loader(ctx: click.Context) -> _AppLoader:
     )
 
 
+def settled(result: Any) -> Any:
+    """What a function returned, or what it awaits to: waited for on the portal's loop."""
+    if not hasattr(result, "__await__"):
+        return result
+
+    async def wait() -> Any:
+        return await result
+
+    return async_to_sync(wait)()
+
+
 def with_appcontext(f: _F) -> _F:
-    """Run a command's function inside the application's context."""
+    """Run a command's function, `def` or `async def`, inside the application's context."""
 
     @click.pass_context
     def decorator(ctx: click.Context, /, *args: Any, **kwargs: Any) -> Any:
         if not current_app:
             ctx.with_resource(_loader(ctx).load_app().app_context())
-        return ctx.invoke(f, *args, **kwargs)
+        return settled(ctx.invoke(f, *args, **kwargs))
 
     return cast("_F", update_wrapper(decorator, f))
+
+
+def _settling(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Have a command's function waited for if it is `async def`."""
+
+    @wraps(f)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        return settled(f(*args, **kwargs))
+
+    return command
 
 
 class AppGroup(click.Group):
@@ -56,7 +80,7 @@ class AppGroup(click.Group):
         register = super().command
 
         def decorator(f: Callable[..., Any]) -> click.Command:
-            made = register(*args, **kwargs)(with_appcontext(f) if wrap else f)
+            made = register(*args, **kwargs)(with_appcontext(f) if wrap else _settling(f))
             return cast("click.Command", made)
 
         return decorator

@@ -14,10 +14,26 @@ import types
 from collections.abc import Callable, Mapping
 from typing import IO, Any, ClassVar, Generic, Protocol, TypeVar, overload
 
-__all__ = ["Config", "ConfigAttribute"]
+__all__ = ["Config", "ConfigAttribute", "get_debug_flag", "get_load_dotenv"]
 
 _T = TypeVar("_T")
 _NO_DEFAULT: Any = object()
+
+
+def get_debug_flag() -> bool:
+    """Whether DUOFLASK_DEBUG, or else FLASK_DEBUG, asks for debug mode."""
+    value = os.environ.get("DUOFLASK_DEBUG", os.environ.get("FLASK_DEBUG", ""))
+    return bool(value) and value.lower() not in {"0", "false", "no"}
+
+
+def get_load_dotenv(default: bool = True) -> bool:
+    """Whether .env files are to be read: not if DUOFLASK_SKIP_DOTENV, or else FLASK_SKIP_DOTENV, says so.
+
+    Args:
+        default: What it is if neither is set.
+    """
+    value = os.environ.get("DUOFLASK_SKIP_DOTENV", os.environ.get("FLASK_SKIP_DOTENV", ""))
+    return value.lower() in {"0", "false", "no"} if value else default
 
 
 class _HasConfig(Protocol):

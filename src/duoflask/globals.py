@@ -5,7 +5,7 @@ Owns the proxies and the faces of the context stack that older extensions know. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .ctx import AppContext, _cv_app
@@ -86,6 +86,14 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
         except (AttributeError, LookupError, RuntimeError):
             return slow(self, key)
 
+    def of_session(self: Any, key: str, _context: Callable[[], AppContext] = _cv_app.get) -> Any:
+        try:
+            context = _context()
+            session = context._session
+            return getattr(context.session if session is None else session, key)
+        except (AttributeError, LookupError, RuntimeError):
+            return slow(self, key)
+
     def of_any(self: Any, key: str) -> Any:
         try:
             return getattr(current(), key)
@@ -99,10 +107,17 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
         except (AttributeError, LookupError):
             setattr(current(), key, value)
 
+    def repr_of_g(self: Any) -> str:
+        context = _cv_app.get(None)
+        return "<LocalProxy unbound>" if context is None else f"<flask.g of {context.app.name!r}>"
+
     body: dict[str, Any] = {"__slots__": ()}
-    body["__getattribute__"] = {"app": of_app, "g": of_g, "request": of_request}.get(attribute, of_any)
+    body["__getattribute__"] = {"app": of_app, "g": of_g, "request": of_request, "session": of_session}.get(
+        attribute, of_any
+    )
     if attribute == "g":
         body["__setattr__"] = set_g
+        body["__repr__"] = repr_of_g
     return type(name.title().replace("_", "") + "Proxy", (LocalProxy,), body)(current)
 
 
@@ -117,6 +132,7 @@ current_app: DuoFlaskProxy = _proxy("current_app", "app", _NO_APP)
 g: GlobalsProxy = _proxy("g", "g", _NO_APP)
 request: RequestProxy = _proxy("request", "request", _NO_REQUEST, needs_request=True)
 session: SessionProxy = _proxy("session", "session", _NO_REQUEST, needs_request=True)
+MutableMapping.register(type(session))  # 'match session: case {...}' asks the type
 
 _cv_request = _cv_app
 

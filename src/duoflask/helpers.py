@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from .config import get_debug_flag, get_load_dotenv
 from .ctx import has_request_context
 from .exceptions import abort
+from .files import send_file, send_from_directory
+from .flashing import flash, get_flashed_messages
+from .folders import root_path_of as get_root_path
 from .globals import current_app
 from .response import Response
 from .urls import redirect, url_for
 
-__all__ = ["abort", "make_response", "redirect", "stream_with_context", "url_for"]
+__all__ = [
+    "abort",
+    "flash",
+    "get_debug_flag",
+    "get_flashed_messages",
+    "get_load_dotenv",
+    "get_root_path",
+    "make_response",
+    "redirect",
+    "send_file",
+    "send_from_directory",
+    "stream_with_context",
+    "url_for",
+]
 
 _T = TypeVar("_T")
 

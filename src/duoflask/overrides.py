@@ -15,6 +15,7 @@ from .answers import response_of
 from .bridge import call, run_nested
 from .closing import do_teardown_appcontext, do_teardown_request
 from .ctx import AppContext, _cv_app
+from .debughelpers import FormDataRoutingRedirect
 from .exceptions import HTTPException
 from .linking import inject_defaults, make_adapter
 from .logging import escape_for_log
@@ -109,16 +110,13 @@ class OverridePoints:
 
         Raises:
             HTTPException: NotFound, MethodNotAllowed, RequestRedirect, ...
-            RuntimeError: In debug mode, where a redirect would lose the form that the request carries.
+            FormDataRoutingRedirect: In debug mode, where a redirect would lose the form that the request carries.
         """
         failure = request.routing_exception
         app = cast("App", self)
         loses_form = isinstance(failure, RequestRedirect) and failure.code not in {307, 308}
         if app.debug and loses_form and request.method not in {"GET", "HEAD", "OPTIONS"}:
-            raise RuntimeError(
-                f"a {request.method} request to {request.url!r} is redirected, and a browser would repeat it as GET "
-                "without its form; send it to the rule's own URL at once"
-            ) from failure
+            raise FormDataRoutingRedirect(request.method, request.url, failure.new_url) from failure
         raise failure or RuntimeError("the request has no routing exception; expected one to raise")
 
     def make_default_options_response(self) -> Response:

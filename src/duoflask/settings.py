@@ -8,36 +8,42 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, ClassVar, Final, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from .app_globals import _AppCtxGlobals
 from .bridge import DEFAULT_WORKER_THREADS, Workers, new_lock
-from .config import Config, ConfigAttribute
+from .config import Config, ConfigAttribute, get_debug_flag
 from .dispatch import Steps
 from .exceptions import Aborter
+from .folders import instance_path_of
 from .http.body import DEFAULT_MAX_SPOOLED_BODY
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .logging import create_logger
 from .overrides import OverridePoints
 from .plans import OVERRIDE_POINTS, Plan, overridden
-from .request import Limits, Request
+from .registration import Registration
+from .request import Request
+from .request_body import Limits
 from .response import Response
 from .routing import Map, Rule
-from .scaffold import Scaffold
-from .sessions import SessionInterface
-from .testing import Client
+from .sessions import ChosenInterface
 from .typing import App
+from .unmatched import prefix_map
 
-__all__ = ["Settings", "root_path_of"]
+if TYPE_CHECKING:
+    from . import testing
+
+__all__ = ["Settings"]
 
 
 def _as_timedelta(value: timedelta | int) -> timedelta:
     return value if isinstance(value, timedelta) else timedelta(seconds=value)
 
 
-class Settings(OverridePoints, Scaffold):
+class Settings(OverridePoints, Registration):
     """What an app is configured with."""
 
     request_class: type[Request] = Request
@@ -48,8 +54,9 @@ class Settings(OverridePoints, Scaffold):
     json_provider_class: type[JSONProvider] = DefaultJSONProvider
     url_rule_class: type[Rule] = Rule
     url_map_class: type[Map] = Map
-    test_client_class: type[Client] | None = None
-    session_interface: SessionInterface = SessionInterface()
+    test_client_class: type[testing.Client] | None = None
+    test_cli_runner_class: type[testing.FlaskCliRunner] | None = None
+    session_interface = ChosenInterface()
 
     testing = ConfigAttribute[bool]("TESTING")
     secret_key = ConfigAttribute["str | bytes | None"]("SECRET_KEY")
@@ -74,6 +81,9 @@ class Settings(OverridePoints, Scaffold):
         "SESSION_COOKIE_PARTITIONED": False,
         "SESSION_COOKIE_SAMESITE": None,
         "SESSION_REFRESH_EACH_REQUEST": True,
+        "SESSION_STORE": None,
+        "SESSION_STORE_TIMEOUT": 2.0,
+        "SESSION_KEY_PREFIX": "session:",
         "MAX_CONTENT_LENGTH": None,
         "MAX_FORM_MEMORY_SIZE": 500_000,
         "MAX_FORM_PARTS": 1_000,
@@ -91,7 +101,7 @@ class Settings(OverridePoints, Scaffold):
 
     url_map: Map
     subdomain_matching: bool
-    instance_path: str | None
+    instance_path: str
     root_path: str
     config: Config
     _workers: Workers
@@ -100,7 +110,8 @@ class Settings(OverridePoints, Scaffold):
         """Start with nothing worked out."""
         self._plans: dict[Any, Plan] = {}
         self._known: dict[str, dict[str, tuple[Rule, Plan]]] = {}  # static paths that have been matched, by method
-        self._find: Callable[[str, str], tuple[Rule, dict[str, Any]]] | None = None
+        self._find: Callable[[str, str], tuple[Rule, dict[str, Any]] | None] | None = None
+        self._prefixes: Map | None = None  # of the blueprints that answer what no rule matches
         self._limits = Limits()
         self._replaced: frozenset[str] = frozenset()
         self._steps = Steps(frozenset())
@@ -111,14 +122,63 @@ class Settings(OverridePoints, Scaffold):
         self._version = object()
         self._refreshing = new_lock()
         self._unprepared = True
+        self._signing: tuple[Any, Any] | None = None  # the session cookie's serializer, and what it was made of
+        self._session_colours: tuple[Any, tuple[bool, bool]] | None = None
+        self._mounts: Any = None  # `mounting.Mounts`, from the first `mount` on
+
+    # -- folders
+
+    def auto_find_instance_path(self) -> str:
+        """The instance folder of an app that is given none: `instance` beside its module or package."""
+        return instance_path_of(self.import_name, self.name)
+
+    def _checked_instance_path(self, path: str | None) -> str:
+        if path is None:
+            return self.auto_find_instance_path()
+        if not os.path.isabs(path):
+            raise ValueError(f"invalid instance_path; it must be absolute; got {path!r}")
+        return path
+
+    def open_instance_resource(self, resource: str, mode: str = "rb", encoding: str | None = "utf-8") -> IO[Any]:
+        """Open a file of the instance folder, for reading or writing.
+
+        Args:
+            resource: Its path below `instance_path`.
+            mode: As for `open`.
+            encoding: Of a file in text mode.
+
+        Raises:
+            OSError: The file cannot be opened.
+        """
+        return open(os.path.join(self.instance_path, resource), mode, encoding=None if "b" in mode else encoding)
+
+    def _add_static_route(self, host: str | None) -> None:
+        """Serve the static folder, if there is one, as the endpoint `static`.
+
+        Raises:
+            AssertionError: A host without host matching, or the reverse.
+        """
+        if not self.has_static_folder:
+            return
+        if bool(host) is not self.url_map.host_matching:
+            raise AssertionError(
+                "Invalid static_host/host_matching combination: static files are served on one host exactly if whole "
+                "hosts are matched. Pass static_host='...' with host_matching=True, or static_folder=None."
+            )
+        this = weakref.ref(self)  # the app must not be part of a cycle
+
+        def static(**values: Any) -> Response:
+            return this().send_static_file(**values)  # type: ignore[union-attr]
+
+        self.add_url_rule(f"{self.static_url_path}/<path:filename>", "static", static, host=host)
 
     # -- configuration
 
     def make_config(self, instance_relative: bool = False) -> Config:
         """Make the configuration."""
-        root = self.instance_path if instance_relative and self.instance_path else self.root_path
+        root = self.instance_path if instance_relative else self.root_path
         defaults = dict(self.default_config)
-        defaults["DEBUG"] = _debug_flag()
+        defaults["DEBUG"] = get_debug_flag()
         return self.config_class(root, defaults)
 
     def make_aborter(self) -> Aborter:
@@ -153,6 +213,8 @@ class Settings(OverridePoints, Scaffold):
     @debug.setter
     def debug(self, value: bool) -> None:
         self.config["DEBUG"] = value
+        if self.config["TEMPLATES_AUTO_RELOAD"] is None and "jinja_env" in self.__dict__:
+            self.jinja_env.auto_reload = value
 
     # -- what is kept until registries or configuration change
 
@@ -166,6 +228,9 @@ class Settings(OverridePoints, Scaffold):
         """Told by the configuration; a number of threads that cannot be is an error where it is set."""
         self._registry_changed()
         self._workers.limit = self.config["WORKER_THREADS"]
+        if self._mounts is not None:
+            self._mounts.workers.limit = self.config["WORKER_THREADS"]
+        self._unprepared = True  # it may have got another session store
 
     def _first_request_changed(self) -> None:
         self._unprepared = True
@@ -174,6 +239,8 @@ class Settings(OverridePoints, Scaffold):
         super().__setattr__(name, value)
         if name in OVERRIDE_POINTS or name in _KEPT_FROM:
             self._registry_changed()
+        elif name == "session_interface":
+            self._unprepared = True
 
     def _refresh(self) -> None:
         """Work out what of the app's settings every request needs.
@@ -189,7 +256,12 @@ class Settings(OverridePoints, Scaffold):
         config = self.config
         self._replaced = overridden(cast("App", self), OverridePoints)
         self._steps = Steps(self._replaced)
-        self._limits = Limits(config["MAX_CONTENT_LENGTH"], config["MAX_FORM_MEMORY_SIZE"], config["MAX_FORM_PARTS"])
+        self._limits = Limits(
+            config["MAX_CONTENT_LENGTH"],
+            config["MAX_FORM_MEMORY_SIZE"],
+            config["MAX_FORM_PARTS"],
+            config["MAX_SPOOLED_BODY"],
+        )
         kind = type(self)
         plain = (
             not self.url_map.host_matching
@@ -202,6 +274,7 @@ class Settings(OverridePoints, Scaffold):
             and type(self.url_map).bind_to_environ is Map.bind_to_environ
         )
         self._find = self.url_map.find if plain else None
+        self._prefixes = prefix_map(cast("App", self))
         self.url_map.on_change = self._registry_changed
         # PERF: the constructor costs 600 ns, of_body 110; only a class that does not see the difference gets it.
         own = self.response_class
@@ -228,22 +301,11 @@ class Settings(OverridePoints, Scaffold):
         own = getattr(rule, "max_content_length", None)
         if own is None:
             return self._limits
-        return Limits(own, self._limits.max_form_memory_size, self._limits.max_form_parts)
+        usual = self._limits  # PERF: dataclasses.replace() takes 4 us more
+        return Limits(own, usual.max_form_memory_size, usual.max_form_parts, usual.max_spooled_body)
 
 
 # Attributes whose change, on an app, drops what was worked out from them.
 _KEPT_FROM: Final = frozenset(
     {"config", "create_url_adapter", "json", "request_class", "response_class", "subdomain_matching", "url_map"}
 )
-
-
-def _debug_flag() -> bool:
-    value = os.environ.get("DUOFLASK_DEBUG", os.environ.get("FLASK_DEBUG"))
-    return bool(value) and str(value).lower() not in {"0", "false", "no"}
-
-
-def root_path_of(import_name: str) -> str:
-    """The folder of a module; the working directory if it has none."""
-    module = sys.modules.get(import_name)
-    file = getattr(module, "__file__", None)
-    return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()

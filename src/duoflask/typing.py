@@ -16,6 +16,7 @@ __all__ = [
     "ASGIApplication",
     "AfterRequestCallable",
     "App",
+    "AppOrBlueprintKey",
     "BeforeFirstRequestCallable",
     "BeforeRequestCallable",
     "ErrorHandlerCallable",
@@ -29,8 +30,13 @@ __all__ = [
     "RouteCallable",
     "Scope",
     "Send",
+    "ShellContextProcessorCallable",
     "StartResponse",
     "TeardownCallable",
+    "TemplateContextProcessorCallable",
+    "TemplateFilterCallable",
+    "TemplateGlobalCallable",
+    "TemplateTestCallable",
     "URLDefaultCallable",
     "URLValuePreprocessorCallable",
     "WSGIApplication",
@@ -73,3 +79,9 @@ TeardownCallable: TypeAlias = Callable[[BaseException | None], _MaybeAwaitable[N
 ErrorHandlerCallable: TypeAlias = Callable[[Any], _MaybeAwaitable[ResponseReturnValue]]
 URLDefaultCallable: TypeAlias = Callable[[str, dict[str, Any]], None]
 URLValuePreprocessorCallable: TypeAlias = Callable[[str | None, dict[str, Any] | None], _MaybeAwaitable[None]]
+AppOrBlueprintKey: TypeAlias = str | None
+ShellContextProcessorCallable: TypeAlias = Callable[[], dict[str, Any]]
+TemplateContextProcessorCallable: TypeAlias = Callable[[], _MaybeAwaitable[dict[str, Any]]]
+TemplateFilterCallable: TypeAlias = Callable[..., Any]
+TemplateGlobalCallable: TypeAlias = Callable[..., Any]
+TemplateTestCallable: TypeAlias = Callable[..., _MaybeAwaitable[bool]]

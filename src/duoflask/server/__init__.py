@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .config import ServerConfig
 from .lifespan import LifespanError
+from .listen import bind
 from .run import Server, run, serve
 
-__all__ = ["LifespanError", "Server", "ServerConfig", "run", "serve"]
+__all__ = ["LifespanError", "Server", "ServerConfig", "bind", "run", "serve"]

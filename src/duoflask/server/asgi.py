@@ -120,8 +120,10 @@ class RequestCycle:
         "_delivered",
         "_ended",
         "_gone",
+        "_gone_at",
         "_lock",
         "_reading",
+        "_watched_since",
         "head",
         "refused",
         "writer",
@@ -136,6 +138,8 @@ class RequestCycle:
         self._complete = False  # the last piece of the response was taken
         self._ended = False  # nothing more may be received: that, or the application has returned
         self._gone = False
+        self._gone_at: float | None = None  # when a client that has ended its side counts as gone
+        self._watched_since: float | None = None
         self.refused = False  # the server answered by itself in the middle of the body
         self._lock: Lock | None = None
         self._reading: CancelScope | None = None
@@ -229,13 +233,19 @@ class RequestCycle:
                     self._reading = scope
                     if len(buffer) >= MAX_AHEAD:
                         await sleep_forever()
-                    since = current_time()
+                    if self._watched_since is None:  # kept: an application may look in short turns
+                        self._watched_since = current_time()
                     raw = await connection.read()
                     buffer += raw
-                    if not raw:
-                        if current_time() - since < HALF_CLOSE_WINDOW:
-                            await sleep(connection.config.half_closed_timeout)
-                        self._gone = True
+                    if raw:
+                        self._watched_since = None
+                        continue
+                    now = current_time()
+                    if self._gone_at is None:
+                        patient = now - self._watched_since < HALF_CLOSE_WINDOW
+                        self._gone_at = now + connection.config.half_closed_timeout if patient else now
+                    await sleep(max(0.0, self._gone_at - now))
+                    self._gone = True
             except PeerGone:
                 self._gone = True
             finally:

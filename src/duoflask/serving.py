@@ -1,0 +1,201 @@
+"""The built-in server under the names of Werkzeug's: `run_simple`, and `make_server` for a server in a thread.
+
+Owns the translation of arguments. What serves is `server`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any, Final
+
+import anyio
+import anyio.from_thread
+
+from .lazy import LazyModule
+from .server import Server, ServerConfig, bind, run
+
+__all__ = ["BaseWSGIServer", "WSGIRequestHandler", "is_running_from_reloader", "make_server", "run_simple"]
+
+middleware: Any = LazyModule(f"{__package__}.middleware")  # for `static_files` only
+
+# Arguments of Werkzeug's server that mean nothing to this one.
+_WERKZEUG_ONLY: Final = frozenset(
+    {"processes", "passthrough_errors", "request_handler", "threaded", "use_debugger", "use_evalex", "use_reloader"}
+    | {"exclude_patterns", "extra_files", "reloader_interval", "reloader_type"}
+)
+
+_NO_TLS: Final = (
+    "the built-in server speaks no TLS yet; pass ssl_context=None, and put a proxy with a certificate in front of it"
+)
+
+
+class WSGIRequestHandler:
+    """The base of request handlers that were written for Werkzeug's server, which is built on `http.server`.
+
+    This one is not: a handler class is accepted where Werkzeug takes it, and none of its methods is called.
+    """
+
+
+class BaseWSGIServer:
+    """A server that is bound to its address, and serves from `serve_forever()` to `shutdown()`.
+
+    Args:
+        host: The address to listen on; `unix://` and a path for a unix socket.
+        port: 0 takes a free port.
+        app: A WSGI application; a duoflask one is served as ASGI.
+        handler: See `WSGIRequestHandler`.
+        passthrough_errors: Accepted for Werkzeug's sake; what an application raises is logged and answered by a 500.
+        ssl_context: None.
+        fd: The descriptor of a listening socket to use instead.
+
+    Raises:
+        OSError: The address cannot be had.
+        RuntimeError: There is an `ssl_context`.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        app: Any,
+        handler: type[WSGIRequestHandler] | None = None,
+        passthrough_errors: bool = False,
+        ssl_context: Any = None,
+        fd: int | None = None,
+    ) -> None:
+        if ssl_context is not None:
+            raise RuntimeError(_NO_TLS)
+        uds = host[len("unix://") :] if host.startswith("unix://") else None
+        self.app = app
+        self._config = ServerConfig(host=host, port=port, uds=uds, interface=_interface(app))
+        self.sockets = bind(self._config) if fd is None else [socket.socket(fileno=fd)]
+        address = self.sockets[0].getsockname()
+        self.server_address = address
+        self.host = host
+        self.port = self.server_port = port if uds is not None else address[1]
+        self._server: Server | None = None
+        self._token: Any = None
+        self._stopped = False
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Serve in the calling thread until `shutdown()` is called, or, in the main thread, until SIGINT or SIGTERM."""
+        if not self._stopped:
+            anyio.run(self._serve)
+
+    async def _serve(self) -> None:
+        self._server = Server(self.app, self._config, sockets=self.sockets)
+        self._token = anyio.lowlevel.current_token()
+        if self._stopped:
+            self._server.stop()
+        await self._server.serve()
+
+    def shutdown(self) -> None:
+        """Stop gracefully; from any thread, also before `serve_forever()`."""
+        self._stopped = True
+        server, token = self._server, self._token
+        if server is not None and token is not None:
+            try:
+                anyio.from_thread.run_sync(server.stop, token=token)
+            except RuntimeError:  # its loop has ended already
+                pass
+
+    def server_close(self) -> None:
+        """Close the listening sockets."""
+        for sock in self.sockets:
+            sock.close()
+
+
+def make_server(
+    host: str,
+    port: int,
+    app: Any,
+    threaded: bool = False,
+    processes: int = 1,
+    request_handler: type[WSGIRequestHandler] | None = None,
+    passthrough_errors: bool = False,
+    ssl_context: Any = None,
+    fd: int | None = None,
+) -> BaseWSGIServer:
+    """Make a server that is bound to its address; it always serves many requests at a time, in one process.
+
+    Args:
+        host: See `BaseWSGIServer`, as for all that follow but two.
+        port: 0 takes a free port.
+        app: The application.
+        threaded: Accepted for Werkzeug's sake.
+        processes: 1.
+        request_handler: See `WSGIRequestHandler`.
+        passthrough_errors: See there.
+        ssl_context: None.
+        fd: A listening socket's descriptor.
+
+    Raises:
+        ValueError: More than one process is wanted.
+    """
+    if processes != 1:
+        raise ValueError(
+            f"invalid processes; expected 1; got {processes}. Take gunicorn to serve by several processes."
+        )
+    return BaseWSGIServer(host, port, app, request_handler, passthrough_errors, ssl_context, fd)
+
+
+def run_simple(
+    hostname: str,
+    port: int,
+    application: Any,
+    *,
+    static_files: Mapping[str, str | tuple[str, str]] | None = None,
+    ssl_context: Any = None,
+    **options: Any,
+) -> None:
+    """Serve an application, blocking, until SIGINT or SIGTERM.
+
+    Args:
+        hostname: The address to listen on; `unix://` and a path for a unix socket.
+        port: 0 takes a free port.
+        application: A WSGI application; a duoflask one is served as ASGI.
+        static_files: Paths and the folders served there; see `SharedDataMiddleware`.
+        ssl_context: None.
+        options: Those of `duoflask.server.run`; Werkzeug's further ones are accepted for its sake.
+
+    Raises:
+        OSError: The address cannot be had.
+        RuntimeError: There is an `ssl_context`.
+    """
+    if ssl_context is not None:
+        raise RuntimeError(_NO_TLS)
+    for name in _WERKZEUG_ONLY & options.keys():
+        del options[name]
+    if static_files:
+        application = middleware.SharedDataMiddleware(application, static_files)
+    if hostname.startswith("unix://"):
+        options["uds"] = hostname[len("unix://") :]
+    options.setdefault("interface", _interface(application))
+    run(application, hostname, port, **options)
+
+
+def _interface(app: Any) -> Any:
+    return "asgi" if hasattr(app, "asgi_app") else "wsgi"
+
+
+def is_running_from_reloader() -> bool:
+    """Whether this process is the one that a reloader restarts."""
+    return os.environ.get("WERKZEUG_RUN_MAIN") == "true"
+
+
+def _log(type: str, message: str, *args: Any, **kwargs: Any) -> None:
+    """Log a line as `werkzeug`, which some extensions write to.
+
+    Args:
+        type: The level: `info`, `error`, ...
+        message: The line.
+        args: For its placeholders.
+        kwargs: For the logger's method.
+    """
+    logger = logging.getLogger("werkzeug")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    getattr(logger, type)(message.rstrip(), *args, **kwargs)
