@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -45,10 +48,32 @@ def client(hello: ModuleType, protocol: str) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_each_example_answers_at_its_root_and_has_a_readme(topic: str, protocol: str) -> None:
+def test_each_example_answers_at_its_root_and_has_a_readme(
+    topic: str, protocol: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES / topic)
+    monkeypatch.setenv("FLASKR_DATABASE", str(tmp_path / "blog.sqlite"))
     with load(topic).app.test_client(protocol=protocol) as client:
         assert client.get("/").status_code == 200
     assert (EXAMPLES / topic / "README.md").read_text().startswith(f"# {topic}\n")
+
+
+def test_flaskr_passes_its_own_tests() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        ".",
+        "tests",
+    ]
+    result = subprocess.run(command, cwd=EXAMPLES / "flaskr", capture_output=True, text=True, timeout=50)
+    assert result.returncode == 0, result.stdout
 
 
 def test_hello_module_exports_the_application(monkeypatch: pytest.MonkeyPatch) -> None:

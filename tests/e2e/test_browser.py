@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
 
 FLASKR = Path(__file__).parents[2] / "examples" / "flaskr"
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -31,7 +34,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         if os.environ.get("CI"):
             pytest.fail("CI needs Chromium and its driver: apt-get install chromium chromium-driver")
         pytest.skip("SKIPPED: no browser was tried; install the packages chromium and chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"):
@@ -81,17 +83,26 @@ def test_a_visitor_registers_logs_in_writes_edits_and_deletes(browser: Any, site
     def texts(selector: str) -> list[str]:
         return [element.text for element in browser.find_elements("css selector", selector)]
 
+    def follow(element: Any) -> None:
+        """Click, and wait until the next page has taken the place of this one."""
+        page = by("html")
+        element.click()
+        WebDriverWait(browser, 10).until(staleness_of(page))
+
+    def follow_link(text: str) -> None:
+        follow(browser.find_element("link text", text))
+
     def fill(**fields: str) -> None:
         for name, value in fields.items():
             field = by(f"[name={name}]")
             field.clear()
             field.send_keys(value)
-        by("main form button").click()
+        follow(by("main form button"))
 
     browser.delete_all_cookies()
     browser.get(site)
     assert texts("h1") == ["Posts"]
-    browser.find_element("link text", "Register").click()
+    follow_link("Register")
     fill(name="ada", password="secret")
     assert texts("h1") == ["Log in"]
     fill(name="ada", password="wrong")
@@ -100,19 +111,19 @@ def test_a_visitor_registers_logs_in_writes_edits_and_deletes(browser: Any, site
     assert by("#author").text == "ada"
     assert by("header").value_of_css_property("display") == "flex"  # the static file has arrived
 
-    browser.find_element("link text", "Write a post").click()
+    follow_link("Write a post")
     fill(title="Ünïcode & <b>", body="first line\nsecond line")
     assert texts("article h2") == ["Ünïcode & <b>"]
     assert texts("article .body") == ["first line\nsecond line"]
-    browser.find_element("link text", "Edit").click()
+    follow_link("Edit")
     assert by("[name=title]").get_attribute("value") == "Ünïcode & <b>"
     fill(title="Changed")
     assert texts("article h2") == ["Changed"]
-    browser.find_element("link text", "Edit").click()
-    by("#delete").click()
+    follow_link("Edit")
+    follow(by("#delete"))
     assert texts("h1") == ["Posts"]
     browser.implicitly_wait(0)
     assert texts("article") == []
     browser.implicitly_wait(10)
-    by("#logout").click()
+    follow(by("#logout"))
     assert browser.find_element("link text", "Log in")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from duoflask import Flask, current_app, g
+from duoflask.cli import with_appcontext
 
 __all__ = ["connection", "create_tables", "init_app"]
 
@@ -36,6 +37,7 @@ def create_tables() -> None:
 
 
 @click.command("init-db")
+@with_appcontext
 def init_db_command() -> None:
     """Drop what is there and make empty tables."""
     create_tables()
