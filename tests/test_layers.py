@@ -16,7 +16,7 @@ ROOT = Path(duoflask.__file__).parent
 
 # A module imports lower floors, or its own floor's earlier entries. A package is one entry.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("typing", "lazy", "versions", "imports"),
+    ("typing", "lazy", "versions", "names_of_flask", "imports"),
     ("http",),
     (
         "bridge",

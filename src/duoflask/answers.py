@@ -13,7 +13,7 @@ from . import json
 from .ctx import _cv_app
 from .exceptions import HTTPException
 from .http.headers import Headers
-from .response import Response
+from .response import BaseResponse, Response
 from .response_head import ResponseHead
 from .typing import App
 
@@ -86,7 +86,7 @@ def _foreign(app: App, rv: Any) -> Response:
         raise TypeError(
             f"{_culprit()} returned the class {rv.__name__!r}; expected a response. Write 'return {rv.__name__}(...)'."
         )
-    if isinstance(rv, Response) or callable(rv):
+    if isinstance(rv, BaseResponse) or callable(rv):
         ctx = _cv_app.get(None)
         environ = ctx.request.environ if ctx is not None and ctx.has_request else None
         try:

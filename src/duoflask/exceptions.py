@@ -41,9 +41,9 @@ class Aborter:
             HTTPException: Always, but for a code without an exception.
             LookupError: There is no exception for this code.
         """
-        if isinstance(code, Response) or not isinstance(code, int):
+        if callable(code):  # a response, also one of another library
             raise HTTPException(response=code)
-        if code not in self.mapping:
+        if not isinstance(code, int) or code not in self.mapping:
             raise LookupError(f"no exception for the status code {code!r}; expected one of {sorted(self.mapping)}")
         raise self.mapping[code](*args, **kwargs)
 
@@ -52,10 +52,12 @@ _aborter = Aborter()
 
 
 def abort(code: int | Response, *args: Any, **kwargs: Any) -> NoReturn:
-    """Stop here and answer with a status code or a response.
+    """Stop here and answer with a status code or a response; by the current app's `aborter` if there is an app.
 
     Raises:
         HTTPException: Always, but for a code without an exception.
         LookupError: There is no exception for this code.
     """
-    _aborter(code, *args, **kwargs)
+    ctx = Response._context()
+    aborter: Aborter = _aborter if ctx is None else ctx.app.aborter
+    aborter(code, *args, **kwargs)

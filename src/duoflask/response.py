@@ -1,31 +1,38 @@
 """The response: what a view's answer becomes, for both protocols.
 
-Owns the body in its two shapes (complete bytes, or an iterable of either colour), its end, and how a response answers
-as an application of either protocol. The head is `response_head`'s. Knows no app and no context.
+Owns how one is made, what becomes of it under a request's conditions, and its end. The head is `response_head`'s and
+`response_fields`', the body `response_content`'s. Knows no app and no context.
 """
 
 from __future__ import annotations
 
 import json as _json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, ExitStack
 from http import HTTPStatus
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Final, TypeVar
 
+from .bridge import async_to_sync
+from .http.etags import generate_etag
 from .http.headers import Headers
-from .http.wire import CONTENT_TYPES, RAW_PAIRS, content_type_of
+from .http.wire import CONTENT_TYPES, content_type_of
+from .response_application import answer_of, pulled, send_as_asgi
+from .response_body import Closing, encoded, selection_of
+from .response_conditional import apply_conditions
+from .response_content import ResponseContent
 from .response_head import ResponseHead
-from .typing import Receive, Scope, Send, StartResponse, WSGIEnvironment
+from .typing import WSGIEnvironment
 
-__all__ = ["Response", "encoded"]
+__all__ = ["BaseResponse", "Response", "encoded"]
 
-_R = TypeVar("_R", bound="Response")
+_R = TypeVar("_R", bound="BaseResponse")
 
 _new: Final = object.__new__
 
 
-class Response(ResponseHead):
-    """An HTTP response, itself a WSGI and an ASGI application.
+class BaseResponse(ResponseContent):
+    """An HTTP response, itself a WSGI and an ASGI application; plain text unless it is told otherwise.
 
     Args:
         response: The body: str, bytes, an iterable of either, or an async iterable of either.
@@ -40,15 +47,11 @@ class Response(ResponseHead):
     """
 
     default_status = 200
-    implicit_sequence_conversion = True
     json_module: Any = _json
 
-    # PERF: slots, because the gateways read all of them for every response (see AppContext).
-    __slots__ = ("__dict__", "__weakref__", "_iterable", "_on_close")
-    _iterable: Any
+    # PERF: slots, as in ResponseHead.
+    __slots__ = ("_on_close",)
     _on_close: tuple[Callable[[], Any], ...]
-
-    direct_passthrough: bool = False
 
     def __init__(
         self,
@@ -62,7 +65,7 @@ class Response(ResponseHead):
         self._body = self._iterable = self._headers = None
         self._status, self._status_code, self._on_close = "200 OK", 200, ()
         if headers is not None:
-            self._headers = fields = Headers(headers)
+            self._headers = fields = headers if type(headers) is Headers else Headers(headers)
             if content_type is None and (mimetype is not None or "content-type" not in fields):
                 mimetype = self.default_mimetype if mimetype is None else mimetype
                 content_type = None if mimetype is None else content_type_of(mimetype, self.charset)
@@ -84,101 +87,10 @@ class Response(ResponseHead):
             self.set_data(response)
         else:
             self.response = response
-        if not self._has_usual_head and self._headers is None:
-            self._headers = self.headers
+        if not self._has_usual_head:
+            self._note_head()
 
-    # -- body
-
-    @property
-    def response(self) -> Any:
-        """The body as an iterable."""
-        return [self._body] if self._iterable is None else self._iterable
-
-    @response.setter
-    def response(self, value: Any) -> None:
-        if isinstance(value, (str, bytes, bytearray)):
-            self.set_data(value)
-            return
-        if isinstance(value, (list, tuple)):
-            self.set_data(b"".join(map(encoded, value)))
-        else:
-            self._body = None
-            self._iterable = value
-
-    def set_data(self, value: str | bytes | bytearray) -> None:
-        """Set a complete body."""
-        self._body = value.encode(self.charset) if isinstance(value, str) else bytes(value)
-        self._iterable = None
-        if self._headers is not None and self.automatically_set_content_length:
-            self._headers["Content-Length"] = str(len(self._body))
-
-    def get_data(self, as_text: bool = False) -> Any:
-        """The complete body, as bytes or text; an iterable is read to its end.
-
-        Raises:
-            RuntimeError: The body is an async iterable, or is passed through directly.
-        """
-        self.make_sequence()
-        body = self._body or b""
-        return body.decode(self.charset, "replace") if as_text else body
-
-    data = property(get_data, set_data, doc="The complete body as bytes.")
-
-    def make_sequence(self) -> None:
-        """Read an iterable body to its end and keep it as bytes.
-
-        Raises:
-            RuntimeError: The body is an async iterable (`await make_sequence_async()` reads it), or passed through
-            directly.
-        """
-        if self._iterable is None:
-            return
-        if self.direct_passthrough:
-            raise RuntimeError("the body is passed through directly and is not kept; set direct_passthrough = False")
-        if self.is_async:
-            raise RuntimeError(
-                "the body is an async iterable, which a 'def' function cannot read; write "
-                "'await response.make_sequence_async()' first"
-            )
-        iterable = self._iterable
-        body = b"".join(self.iter_encoded())
-        close = getattr(iterable, "close", None)
-        if close is not None:
-            self.call_on_close(close)
-        self._body, self._iterable = body, None
-
-    async def make_sequence_async(self) -> None:
-        """Read an iterable body of either colour to its end and keep it as bytes."""
-        if self.is_async:
-            pieces = [encoded(item) async for item in self._iterable]
-            self._body, self._iterable = b"".join(pieces), None
-        else:
-            self.make_sequence()
-
-    def iter_encoded(self) -> Iterator[bytes]:
-        """The body, piece by piece, as bytes."""
-        if self._iterable is None:
-            return iter([self._body or b""])
-        return map(encoded, self._iterable)
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the body is an async iterable."""
-        return hasattr(self._iterable, "__aiter__")
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether the body is an iterable whose length is not known."""
-        return self._iterable is not None
-
-    @property
-    def is_sequence(self) -> bool:
-        """Whether the body is complete."""
-        return self._iterable is None
-
-    def calculate_content_length(self) -> int | None:
-        """The length of a complete body in bytes; None for an iterable."""
-        return None if self._body is None else len(self._body)
+    # -- the end
 
     def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
         """Register a function that is called once when the response has been sent or given up."""
@@ -186,14 +98,25 @@ class Response(ResponseHead):
         return func
 
     def close(self) -> None:
-        """Close the body and call what `call_on_close` registered, each once."""
+        """Close the body and call what `call_on_close` registered, each once; what is async runs on the portal."""
         close = getattr(self._iterable, "close", None)
         callbacks, self._on_close = self._on_close, ()
         with ExitStack() as stack:  # calls all of them, whatever they raise
             for callback in reversed(callbacks):
-                stack.callback(callback)
+                stack.callback(async_to_sync(callback) if iscoroutinefunction(callback) else callback)
             if close is not None:
                 stack.callback(close)
+
+    async def aclose(self) -> None:
+        """Close a body of either colour and call what `call_on_close` registered, each once."""
+        body = self._iterable
+        callbacks, self._on_close = self._on_close, ()
+        async with AsyncExitStack() as stack:
+            for callback in reversed(callbacks):
+                stack.push_async_callback(_awaited, callback)
+            close = getattr(body, "aclose", None) or getattr(body, "close", None)
+            if close is not None:
+                stack.push_async_callback(_awaited, close)
 
     def __enter__(self: _R) -> _R:
         return self
@@ -220,22 +143,82 @@ class Response(ResponseHead):
         Args:
             force: Whatever the media type says.
             silent: Answer None where the body is not JSON.
+
+        Raises:
+            ValueError: It is not JSON, or nested deeper than Python's recursion limit.
         """
         if not (force or self.is_json):
             return None
         try:
             return self.json_module.loads(self.get_data())
-        except ValueError:
+        except (ValueError, RecursionError) as exc:
             if silent:
                 return None
-            raise
+            if isinstance(exc, ValueError):
+                raise
+            raise ValueError("invalid JSON; expected at most some hundred levels; got more") from None
+
+    # -- conditions
+
+    def add_etag(self, overwrite: bool = False, weak: bool = False) -> None:
+        """Set the ETag to the SHA-1 of the body, which is read if it is an iterable.
+
+        Args:
+            overwrite: Replace an ETag that is there.
+            weak: Mark it as weak.
+        """
+        if overwrite or "ETag" not in self.headers:
+            self.set_etag(generate_etag(self.get_data()), weak)
+
+    def freeze(self) -> None:
+        """Make the response complete, so that it can be pickled: body read, Content-Length and ETag set."""
+        self.make_sequence()
+        self.headers["Content-Length"] = str(self._complete_length())
+        self.add_etag()
+
+    def make_conditional(
+        self: _R, request_or_environ: Any, accept_ranges: bool | str = False, complete_length: int | None = None
+    ) -> _R:
+        """Answer 304, 412 or 206 where the request's conditions or Range ask for it (RFC 9110 13 and 14).
+
+        Does nothing unless the method is GET or HEAD. Set ETag or Last-Modified before.
+
+        Args:
+            request_or_environ: The request, its WSGI environ or its ASGI scope.
+            accept_ranges: True to answer ranges of bytes, or the value of Accept-Ranges.
+            complete_length: The length of the body. Without it there are no ranges.
+
+        Returns:
+            This response.
+
+        Raises:
+            RequestedRangeNotSatisfiable: The Range is malformed, has too many ranges, or lies outside the body.
+        """
+        length = self._complete_length() if complete_length and self.is_sequence else complete_length
+        selected = apply_conditions(self, request_or_environ, accept_ranges, length)
+        if selected is not None:
+            whole = self.is_sequence
+            self._iterable = selection_of(self.response, *selected)
+            self._body = None
+            if whole:
+                self.make_sequence()
+        elif self.automatically_set_content_length and "Content-Length" not in self.headers and self.is_sequence:
+            self.headers["Content-Length"] = str(self._complete_length())
+        return self
 
     # -- as an application
 
+    def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
+        """The body for a WSGI server; empty where the method or the status has none."""
+        body: Iterable[bytes] = ()
+        if self.has_body(environ["REQUEST_METHOD"]):
+            body = pulled(self._iterable) if self.is_async else self.iter_encoded()
+        return Closing(body, self.close)
+
     def get_wsgi_response(self, environ: WSGIEnvironment) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
         """The body, the status and the header fields for a WSGI server."""
-        body = self.iter_encoded() if self.has_body(environ["REQUEST_METHOD"]) else iter(())
-        return _Closing(body, self.close), self._status, self._pairs()
+        headers = self.get_wsgi_headers(environ)
+        return self.get_app_iter(environ), self._status, headers.to_wsgi_list()
 
     def __call__(self, source: Any, respond: Any, send: Any = None) -> Any:
         """Answer a request of either protocol.
@@ -243,31 +226,16 @@ class Response(ResponseHead):
         `response(environ, start_response)`, `await response(scope, receive, send)`.
         """
         if send is not None:
-            return self._asgi(source, respond, send)
-        return self._wsgi(source, respond)
-
-    def _wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        body, status, pairs = self.get_wsgi_response(environ)
-        start_response(status, pairs)
+            return send_as_asgi(self, source, respond, send)
+        body, status, pairs = self.get_wsgi_response(source)
+        respond(status, pairs)
         return body
 
-    async def _asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [RAW_PAIRS[pair] for pair in self._pairs()]
-        await send({"type": "http.response.start", "status": self._status_code, "headers": headers})
-        try:
-            if self.has_body(scope["method"]):
-                if self.is_async:
-                    async for item in self._iterable:
-                        await send({"type": "http.response.body", "body": encoded(item), "more_body": True})
-                else:
-                    for item in self.iter_encoded():
-                        await send({"type": "http.response.body", "body": item, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            self.close()
-
     def __repr__(self) -> str:
-        size = f"{len(self._body)} bytes" if self._body is not None else "streamed"
+        if self.is_sequence:
+            size = f"{self._complete_length()} bytes"
+        else:
+            size = "streamed" if self.is_streamed else "likely-streamed"
         return f"<{type(self).__name__} {size} [{self._status}]>"
 
     # -- made of something else
@@ -287,85 +255,60 @@ class Response(ResponseHead):
 
     @classmethod
     def force_type(cls: type[_R], response: Any, environ: WSGIEnvironment | None = None) -> _R:
-        """Make an instance of this class of another response, or of a WSGI application.
+        """Make an instance of this class of another response, or of an application.
 
         Args:
-            response: A response of another class, or any WSGI application.
-            environ: The request for the WSGI application.
+            response: A response of another class, or a WSGI or ASGI application.
+            environ: The request for the application.
 
         Raises:
-            TypeError: A WSGI application without an environ.
+            TypeError: An application without an environ, or something that is none.
         """
-        if not isinstance(response, Response):
+        if not isinstance(response, BaseResponse):
             if environ is None:
-                raise TypeError("cannot make a response of a WSGI application without the environ of a request")
-            return cls(*_answer_of(response, environ))
-        if not isinstance(response, cls):
-            twin = cls.of_body(b"")
-            twin.__dict__.update(response.__dict__)
-            for name in (*ResponseHead.__slots__, *Response.__slots__[2:]):
-                setattr(twin, name, getattr(response, name))
-            if response._headers is None and response._default_headers[0] != cls._default_headers[0]:
-                twin._headers = response.headers
-            return twin
-        return response
+                raise TypeError("cannot make a response of a WSGI or ASGI application without the environ of a request")
+            return cls.from_app(response, environ)
+        if isinstance(response, cls):
+            return response
+        twin = cls.of_body(b"")
+        twin.__dict__.update(response.__dict__)
+        for name in (*ResponseHead.__slots__, "_iterable", "_on_close"):
+            setattr(twin, name, getattr(response, name))
+        if response._headers is None and response._default_headers[0] != cls._default_headers[0]:
+            twin._headers = response.headers
+        if not cls._has_usual_head:
+            twin._note_head()
+        return twin
 
     @classmethod
     def from_app(cls: type[_R], app: Any, environ: WSGIEnvironment, buffered: bool = False) -> _R:
-        """Make a response of what a WSGI application answers."""
-        response = cls(*_answer_of(app, environ))
+        """Make a response of what an application answers; it must not be called on a running event loop.
+
+        Args:
+            app: A WSGI or ASGI application.
+            environ: The request.
+            buffered: Read the body to its end.
+
+        Raises:
+            TypeError: It is no application, or starts no response.
+            BaseException: What the application raised.
+        """
+        response = cls(*answer_of(app, environ))
         if buffered:
+            if response.is_async:
+                async_to_sync(response.make_sequence_async)()
             response.make_sequence()
         return response
 
 
-class _Closing:
-    """An iterable of bytes with the `close()` that WSGI servers call."""
+class Response(BaseResponse):
+    """The response of a view: as `BaseResponse`, but HTML unless it is told otherwise."""
 
-    __slots__ = ("_body", "close")
-
-    def __init__(self, body: Iterable[bytes], close: Callable[[], None]) -> None:
-        self._body = body
-        self.close = close
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
+    default_mimetype = "text/html"
+    __slots__ = ()
 
 
-def encoded(item: Any) -> bytes:
-    """One piece of a body as bytes."""
-    if type(item) is bytes:
-        return item
-    if isinstance(item, str):
-        return item.encode()
-    if isinstance(item, (bytes, bytearray, memoryview)):
-        return bytes(item)
-    raise TypeError(f"invalid piece of a response body; expected str or bytes; got {type(item).__name__}")
-
-
-def _answer_of(app: Any, environ: WSGIEnvironment) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
-    """What a WSGI application answers: body, status, headers."""
-    head: list[Any] = []
-    written: list[bytes] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], Any]:
-        if exc_info is not None and head:
-            head.clear()
-        head[:] = [status, headers]
-        return written.append
-
-    body = app(environ, start_response)
-    iterator = iter(body)
-    while not head:  # an application may start the response as late as with its first chunk
-        try:
-            written.append(next(iterator))
-        except StopIteration:
-            break
-    if not head:
-        raise TypeError(f"{app!r} did not call start_response; expected a response or a WSGI application")
-    return _Closing(_chained(written, iterator), getattr(body, "close", lambda: None)), head[0], head[1]
-
-
-def _chained(written: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield from written
-    yield from rest
+async def _awaited(function: Callable[[], Any]) -> None:
+    result = function()
+    if isawaitable(result):
+        await result

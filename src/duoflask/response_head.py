@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+from urllib.parse import urljoin
 
+from .http.callback_dict import CallbackDict
+from .http.connection import Connection
 from .http.cookies import DEFAULT_MAX_COOKIE_SIZE, dump_cookie
+from .http.header_property import media_parameters
 from .http.headers import Headers
-from .http.options import parse_options_header
+from .http.uri import iri_to_uri
 from .http.wire import CONTENT_TYPES, LENGTHS, RAW_LENGTHS, RAW_PAIRS, content_type_of, parse_status
 from .typing import WSGIEnvironment
 
@@ -19,6 +23,16 @@ __all__ = ["ResponseHead"]
 
 # Status codes whose responses never have a body (RFC 9110 6.4.1).
 _BODILESS: Final = frozenset({204, 304})
+# What describes a body; a 304 leaves it out, because the client has it (RFC 9110 15.4.5).
+_OF_BODY: Final = frozenset({"content-length", "content-type"})
+_OF_REPRESENTATION: Final = _OF_BODY | {
+    "allow",
+    "content-encoding",
+    "content-language",
+    "content-md5",
+    "content-range",
+    "last-modified",
+}
 
 _new: Final = object.__new__
 _raw_pair: Final = RAW_PAIRS.__getitem__
@@ -28,10 +42,9 @@ class ResponseHead:
     """What a response sends before its body; `Response` adds the body and makes the instances."""
 
     charset = "utf-8"
-    default_mimetype: str | None = "text/html"
+    default_mimetype: str | None = "text/plain"
     autocorrect_location_header = False
     automatically_set_content_length = True
-    max_cookie_size = DEFAULT_MAX_COOKIE_SIZE
 
     # PERF: slots, because the gateways read all of them for every response (see AppContext).
     __slots__ = ("_body", "_headers", "_status", "_status_code")
@@ -42,10 +55,15 @@ class ResponseHead:
     _status: str
     _status_code: int
 
+    # The context of the app, if one is active; set from above.
+    _context: ClassVar[Any] = type(None)
+
     _default_headers: tuple[tuple[str, str], tuple[bytes, bytes]]
+    """The Content-Type pair in both protocols' forms."""
     _has_usual_head: bool
     """Whether a complete body is sent with a type and a length; a class without one makes its `headers` at once."""
-    """The Content-Type pair in both protocols' forms."""
+    _asks_environ: bool
+    """Whether what is sent is what the class's own `get_wsgi_headers` says."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -55,7 +73,33 @@ class ResponseHead:
     def _keep_default_headers(cls) -> None:
         value = "" if cls.default_mimetype is None else content_type_of(cls.default_mimetype, cls.charset)
         cls._default_headers = CONTENT_TYPES[value]
-        cls._has_usual_head = bool(value) and cls.automatically_set_content_length
+        custom = cls.get_wsgi_headers is not ResponseHead.get_wsgi_headers or cls.autocorrect_location_header
+        cls._has_usual_head = bool(value) and cls.automatically_set_content_length and not custom
+        cls._asks_environ = custom
+        if custom:
+            for name, own in (("wsgi_headers", _custom_wsgi_headers), ("raw_headers", _custom_raw_headers)):
+                if name not in cls.__dict__:
+                    setattr(cls, name, own)
+
+    def _note_head(self) -> None:
+        """Have a head that is not the usual one ready: the fields, and the environ that its class may ask for."""
+        self._headers = self.headers
+        ctx = self._context() if self._asks_environ else None
+        if ctx is not None and ctx.has_request:
+            self.__dict__["_environ"] = ctx.request.environ
+
+    @property
+    def max_cookie_size(self) -> int:
+        """The size from which on `set_cookie` warns, in bytes: MAX_COOKIE_SIZE, unless set here; 0 for never."""
+        own: int | None = self.__dict__.get("max_cookie_size")
+        if own is None:
+            ctx = self._context()
+            return DEFAULT_MAX_COOKIE_SIZE if ctx is None else ctx.app.config["MAX_COOKIE_SIZE"]
+        return own
+
+    @max_cookie_size.setter
+    def max_cookie_size(self, value: int) -> None:
+        self.__dict__["max_cookie_size"] = value
 
     # -- status
 
@@ -94,7 +138,8 @@ class ResponseHead:
 
     @headers.setter
     def headers(self, value: Any) -> None:
-        self._headers = value if isinstance(value, Headers) else Headers(value)
+        # what a request has is a Headers too, but without a list
+        self._headers = value if isinstance(value, Headers) and hasattr(value, "_list") else Headers(value)
 
     @property
     def content_type(self) -> str | None:
@@ -117,29 +162,9 @@ class ResponseHead:
         self.headers["Content-Type"] = content_type_of(value, self.charset)
 
     @property
-    def mimetype_params(self) -> dict[str, str]:
-        """The parameters of the media type."""
-        return parse_options_header(self.headers.get("Content-Type", ""))[1]
-
-    @property
-    def content_length(self) -> int | None:
-        """The Content-Length field, in bytes (RFC 9110 8.6)."""
-        value = self.headers.get("Content-Length")
-        return int(value) if value is not None and value.isascii() and value.isdecimal() else None
-
-    @content_length.setter
-    def content_length(self, value: int | None) -> None:
-        self._set("Content-Length", None if value is None else str(value))
-
-    @property
-    def location(self) -> str | None:
-        """The Location field (RFC 9110 10.2.2)."""
-        value: str | None = self.headers.get("Location")
-        return value
-
-    @location.setter
-    def location(self, value: str | None) -> None:
-        self._set("Location", value)
+    def mimetype_params(self) -> CallbackDict[str, str]:
+        """The parameters of the media type; changes are written back."""
+        return media_parameters(self.headers)
 
     def _set(self, name: str, value: str | None) -> None:
         if value is None:
@@ -202,13 +227,17 @@ class ResponseHead:
 
     def _pairs(self) -> list[tuple[str, str]]:
         """The header fields as they are sent."""
-        code = self._status_code
         fields = self._headers
         if fields is None:
             fields = self.headers
         pairs: list[tuple[str, str]] = fields._list
-        if code < 200 or code in _BODILESS:
-            return [pair for pair in pairs if pair[0].lower() not in ("content-length", "content-type")]
+        code = self._status_code
+        if code != 200:
+            if code < 200 or code in _BODILESS:
+                dropped = _OF_REPRESENTATION if code == 304 else _OF_BODY
+                return [pair for pair in pairs if pair[0].lower() not in dropped]
+            if code == 201 or 300 <= code < 400:
+                pairs = _with_sendable_location(pairs)
         if len(pairs) > 1 and pairs[1][0] == "Content-Length":
             return pairs  # PERF: where `headers` put it; looking for it costs 270 ns
         if self._body is not None and self.automatically_set_content_length and "Content-Length" not in fields:
@@ -230,5 +259,37 @@ class ResponseHead:
         return list(map(_raw_pair, self._pairs()))
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        """The header fields as they are sent."""
-        return Headers(self._pairs())
+        """The header fields as they are sent; a class may replace it, and both protocols call it then.
+
+        Args:
+            environ: The request's environ; `autocorrect_location_header` needs it.
+        """
+        fields = _new(Headers)
+        fields._list = self._pairs()[:]
+        location = fields.get("Location")
+        if location is not None:
+            location = iri_to_uri(location)
+            if self.autocorrect_location_header and environ:
+                location = urljoin(iri_to_uri(Connection(environ).base_url), location)
+            fields["Location"] = location
+        return fields
+
+
+def _with_sendable_location(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The fields with a Location of ASCII: what is beyond it is percent-encoded, the host in Punycode."""
+    for index, (name, value) in enumerate(pairs):
+        if not value.isascii() and name.lower() == "location":
+            pairs = [*pairs]
+            pairs[index] = (name, iri_to_uri(value))
+    return pairs
+
+
+def _custom_wsgi_headers(self: ResponseHead) -> list[tuple[str, str]]:
+    """`wsgi_headers` of a class with a `get_wsgi_headers` of its own."""
+    fields: Headers = self.get_wsgi_headers(self.__dict__.get("_environ", {}))
+    return fields.to_wsgi_list()
+
+
+def _custom_raw_headers(self: ResponseHead) -> list[tuple[bytes, bytes]]:
+    """`raw_headers` of such a class."""
+    return [RAW_PAIRS[pair] for pair in _custom_wsgi_headers(self)]

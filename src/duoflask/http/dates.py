@@ -5,8 +5,16 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from datetime import UTC, date, datetime
-from email.utils import parsedate_to_datetime
 from time import gmtime, mktime, struct_time, time as now
+from typing import TYPE_CHECKING
+
+from ..lazy import LazyModule
+
+if TYPE_CHECKING:
+    from email import utils as email_utils
+else:  # 12 ms of `import duoflask`
+    email_utils = LazyModule("email.utils")
+
 
 __all__ = ["DEFAULT_MAX_DATE_LENGTH", "http_date", "parse_date"]
 
@@ -70,7 +78,7 @@ def parse_date(value: str | None) -> datetime | None:
         if match is not None:
             day, month, year, hour, minute, second = match.groups()
             return datetime(int(year), _MONTH_NUMBERS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
-        result = parsedate_to_datetime(value)
+        result = email_utils.parsedate_to_datetime(value)
         if result.tzinfo is None:
             return result.replace(tzinfo=UTC)
         return result.astimezone(UTC)

@@ -104,6 +104,8 @@ class HTTPException(Exception):
 
     def __call__(self, *args: Any) -> Any:
         """Answer as an application: `(environ, start_response)` or `(scope, receive, send)`."""
+        if len(args) == 3:
+            return self.get_response(scope=args[0])(*args)
         return self.get_response(*args[:1])(*args)
 
     def __str__(self) -> str:

@@ -7,16 +7,23 @@ dataclasses and markup. Knows the app only as something with `response_class` an
 from __future__ import annotations
 
 import dataclasses
-import decimal
 import json
-import uuid
 import weakref
 from collections.abc import Callable
 from datetime import date
 from json import encoder as _encoder
-from typing import IO, Any, AnyStr, Final
+from typing import IO, TYPE_CHECKING, Any, AnyStr, Final
 
 from ..http.dates import http_date
+from ..lazy import LazyModule
+
+if TYPE_CHECKING:
+    import decimal
+    import uuid
+else:  # 10 ms of `import duoflask` for values that few answers hold
+    decimal = LazyModule("decimal")
+    uuid = LazyModule("uuid")
+
 
 __all__ = ["DefaultJSONProvider", "JSONProvider"]
 
@@ -59,7 +66,7 @@ class JSONProvider:
         if not args:
             return kwargs or None
         if kwargs:
-            raise TypeError("app.json.response() takes either positional or keyword arguments; got both")
+            raise TypeError("app.json.response() takes either args or kwargs (one value, or a dict's items); got both")
         return args[0] if len(args) == 1 else args
 
     def response(self, *args: Any, **kwargs: Any) -> Any:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from .answer import ProtocolError
 from .asgi_run import LifespanError
 from .async_client import AsyncClient
+from .cli_runner import FlaskCliRunner
 from .client import Client
 from .cookie_jar import Cookie
 from .core import ClientRedirectError
 from .environ import EnvironBuilder, PlainEnvironBuilder, create_environ
 from .multipart import encode_multipart, stream_encode_multipart
 from .response import TestResponse
+from .wsgi_run import run_wsgi_app
 
 __all__ = [
     "AsyncClient",
@@ -21,11 +23,13 @@ __all__ = [
     "ClientRedirectError",
     "Cookie",
     "EnvironBuilder",
+    "FlaskCliRunner",
     "LifespanError",
     "PlainEnvironBuilder",
     "ProtocolError",
     "TestResponse",
     "create_environ",
     "encode_multipart",
+    "run_wsgi_app",
     "stream_encode_multipart",
 ]

@@ -6,13 +6,16 @@ Owns the sending. What is sent, cookies and redirects are `core`'s.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
+from ..session_steps import write_session
+from ..sessions import SessionMixin
 from .answer import SERVER_ERROR, Answer
 from .asgi_run import Exchange, Lifespan
 from .core import ClientCore, Sent
@@ -78,6 +81,25 @@ class AsyncClient(ClientCore[Coroutine[Any, Any, TestResponse]]):
                 raise
             return SERVER_ERROR
         return exchange.answer(list(exchange.chunks))
+
+    @asynccontextmanager
+    async def session_transaction(self, *args: Any, **kwargs: Any) -> AsyncIterator[SessionMixin]:
+        """Open the session that the next request will see, to look at it and to change it.
+
+        It is saved at the end of the block, unless the block raises. Arguments as for `app.test_request_context`.
+
+        Raises:
+            TypeError: The client keeps no cookies.
+            StoreUnavailable: The session's store does not answer.
+        """
+        app, ctx = self.application, self._transaction(args, kwargs)
+        async with ctx:
+            session = ctx.session
+        yield session
+        response = app.response_class()
+        async with ctx:
+            await app._drive(ctx, write_session(ctx, response))
+        self._take_session_cookie(ctx, response)
 
     async def __aenter__(self) -> Self:
         if self._lifespan is not None:

@@ -9,10 +9,15 @@ from io import BytesIO
 from typing import IO, Any
 from urllib.parse import urlencode
 
+from ..http.age import parse_decimal
+from ..http.callback_dict import CallbackDict
+from ..http.file_storage import FileMultiDict
+from ..http.header_property import header_property, media_parameters
 from ..http.headers import Headers
 from ..http.multidict import CombinedMultiDict, MultiDict
-from ..http.options import dump_options_header, parse_options_header
-from .multipart import FileMultiDict, stream_encode_multipart
+from ..http.options import dump_options_header
+from ..http.wire import content_type_of
+from .multipart import stream_encode_multipart
 
 __all__ = ["BodyParts", "encode_form"]
 
@@ -52,22 +57,16 @@ class BodyParts:
 
     @mimetype.setter
     def mimetype(self, value: str) -> None:
-        self.content_type = f"{value}; charset=utf-8" if value.startswith("text/") else value
+        self.content_type = content_type_of(value, "utf-8")
 
     @property
-    def mimetype_params(self) -> dict[str, str]:
-        """The parameters of the media type."""
-        return parse_options_header(self.headers.get("Content-Type", ""))[1]
+    def mimetype_params(self) -> CallbackDict[str, str]:
+        """The parameters of the media type; changes are written back."""
+        return media_parameters(self.headers)
 
-    @property
-    def content_length(self) -> int | None:
-        """The Content-Length field, in bytes."""
-        value = self.headers.get("Content-Length")
-        return int(value) if value is not None and value.isascii() and value.isdecimal() else None
-
-    @content_length.setter
-    def content_length(self, value: int | None) -> None:
-        self._set_header("Content-Length", None if value is None else str(value))
+    content_length = header_property[int](
+        "Content-Length", None, parse_decimal, str, doc="The Content-Length field, in bytes."
+    )
 
     def _set_header(self, name: str, value: str | None) -> None:
         if value is None:

@@ -6,9 +6,14 @@ Owns the sending. What is sent, cookies and redirects are `core`'s.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from ..bridge import run_nested
+from ..session_steps import write_session
+from ..sessions import SessionMixin
 from .answer import SERVER_ERROR, Answer
 from .core import ClientCore, Sent
 from .loop_thread import ASGIRunner
@@ -109,6 +114,25 @@ class Client(ClientCore[TestResponse]):
             self._runner = runner = ASGIRunner(self.application, self.backend)
             self._finalizer = weakref.finalize(self, runner.close)
         return runner
+
+    @contextmanager
+    def session_transaction(self, *args: Any, **kwargs: Any) -> Iterator[SessionMixin]:
+        """Open the session that the next request will see, to look at it and to change it.
+
+        It is saved at the end of the block, unless the block raises. Arguments as for `app.test_request_context`.
+
+        Raises:
+            TypeError: The client keeps no cookies.
+            StoreUnavailable: The session's store does not answer.
+        """
+        app, ctx = self.application, self._transaction(args, kwargs)
+        with ctx:
+            session = ctx.session
+        yield session
+        response = app.response_class()
+        with ctx:
+            run_nested(ctx, write_session(ctx, response), app._workers)
+        self._take_session_cookie(ctx, response)
 
     def close(self) -> None:
         """Run the app's shutdown functions and stop what was started for it."""

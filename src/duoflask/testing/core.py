@@ -155,6 +155,24 @@ class ClientCore(Generic[_R]):
         """Forget a cookie."""
         self._cookies.delete(key, domain, path)
 
+    # -- the session
+
+    def _transaction(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make the context of a request that carries the client's cookies."""
+        jar = self._cookies
+        ctx = self.application.test_request_context(*args, **kwargs)
+        environ = ctx.source
+        url = urlsplit(_url_of(environ))
+        cookies = jar.header(url.hostname or "localhost", url.path, environ.get("HTTP_COOKIE"))
+        if cookies:
+            environ["HTTP_COOKIE"] = cookies
+        return ctx
+
+    def _take_session_cookie(self, ctx: Any, response: Any) -> None:
+        """Keep the cookie that saving the session has set."""
+        url = urlsplit(_url_of(ctx.source))
+        self._cookies.update(response.headers.getlist("Set-Cookie"), url.hostname or "localhost", url.path)
+
     # -- a conversation
 
     def _converse(

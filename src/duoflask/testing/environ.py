@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 from ..http.headers import Headers
 from ..http.multidict import MultiDict
+from ..request import Request
 from ..typing import Scope, WSGIEnvironment
 from .body import BodyParts, encode_form
 from .multipart import iter_fields
@@ -56,6 +57,7 @@ class PlainEnvironBuilder(BodyParts):
 
     server_protocol = "HTTP/1.1"
     wsgi_version = (1, 0)
+    request_class: ClassVar[type[Request]] = Request
     json_dumps: ClassVar[Callable[..., str]] = staticmethod(_json.dumps)
 
     def __init__(
@@ -270,6 +272,10 @@ class PlainEnvironBuilder(BodyParts):
         environ.update((key, ", ".join(values)) for key, values in fields.items())
         environ.update(self.environ_overrides or {})
         return environ
+
+    def get_request(self, cls: type[Request] | None = None) -> Request:
+        """Return the request as an object, of `request_class` by default."""
+        return (cls or self.request_class)(self.get_environ())
 
     def get_scope(self) -> tuple[Scope, bytes]:
         """Return the request as an ASGI scope and its body."""

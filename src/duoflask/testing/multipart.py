@@ -6,58 +6,15 @@ Owns the encoding and the collection of files to send. Reading it is `http.forms
 from __future__ import annotations
 
 import mimetypes
-import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, cast
 
+from ..http.buffered import BufferedBody
+from ..http.file_storage import FileStorage
 from ..http.multidict import MultiDict
 
-__all__ = ["FileMultiDict", "FilePart", "encode_multipart", "iter_fields", "stream_encode_multipart"]
-
-
-class FilePart:
-    """A file to send: a stream, its name and its media type."""
-
-    def __init__(self, stream: IO[bytes], filename: str | None = None, content_type: str | None = None) -> None:
-        self.stream = stream
-        name = filename if filename is not None else getattr(stream, "filename", getattr(stream, "name", None))
-        self.filename: str | None = name if isinstance(name, str) else None
-        self.content_type = content_type or getattr(stream, "content_type", None)
-
-    def read(self, size: int = -1) -> bytes:
-        """Read from the stream."""
-        data: bytes | str = self.stream.read(size)
-        return data.encode() if isinstance(data, str) else data
-
-    def close(self) -> None:
-        """Close the stream."""
-        self.stream.close()
-
-
-class FileMultiDict(MultiDict[str, Any]):
-    """The files of a request to send."""
-
-    def add_file(
-        self,
-        name: str,
-        file: str | os.PathLike[str] | IO[bytes] | Any,
-        filename: str | None = None,
-        content_type: str | None = None,
-    ) -> None:
-        """Add a file.
-
-        Args:
-            name: The field's name.
-            file: An open file, or the path of one to open.
-            filename: What the peer is told; the file's own name by default.
-            content_type: Guessed from the file name by default.
-        """
-        if isinstance(file, (str, os.PathLike)):
-            filename = filename or os.fspath(file)
-            file = open(file, "rb")  # noqa: SIM115 - it is sent, and closed, later
-        self.add(name, FilePart(file, filename, content_type))
+__all__ = ["encode_multipart", "iter_fields", "stream_encode_multipart"]
 
 
 def iter_fields(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -78,6 +35,9 @@ def _quoted(text: str) -> str:
     return text.replace("\n", "%0A").replace("\r", "%0D").replace('"', "%22")
 
 
+_OWN_FIELDS = frozenset({"content-disposition", "content-type"})
+
+
 def _encode_parts(fields: Iterable[tuple[str, Any]], boundary: str) -> Iterator[bytes]:
     for name, value in fields:
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"'
@@ -87,14 +47,16 @@ def _encode_parts(fields: Iterable[tuple[str, Any]], boundary: str) -> Iterator[
             yield text.encode() if isinstance(text, str) else text
             yield b"\r\n"
             continue
-        part = value if isinstance(value, FilePart) else FilePart(value)
+        part = value if isinstance(value, FileStorage) else FileStorage(value)
         kind = part.content_type
         if part.filename is not None:
             head += f'; filename="{_quoted(part.filename)}"'
             kind = kind or mimetypes.guess_type(part.filename)[0]
-        yield f"{head}\r\nContent-Type: {kind or 'application/octet-stream'}\r\n\r\n".encode()
+        lines = [head, f"Content-Type: {kind or 'application/octet-stream'}"]
+        lines += [f"{key}: {text}" for key, text in part.headers if key.lower() not in _OWN_FIELDS]
+        yield ("\r\n".join(lines) + "\r\n\r\n").encode()
         while chunk := part.read(65536):
-            yield chunk
+            yield chunk.encode() if isinstance(chunk, str) else chunk
         yield b"\r\n"
     yield f"--{boundary}--\r\n".encode()
 
@@ -109,16 +71,20 @@ def stream_encode_multipart(
 
     Args:
         data: Names and values; what has a `read` method is a file.
-        use_tempfile: Accepted for Werkzeug's sake; the body is kept in memory.
-        threshold: Accepted for Werkzeug's sake.
+        use_tempfile: Keep a large body on disk.
+        threshold: From how many bytes on it is large.
         boundary: A random one by default.
 
     Returns:
         The body as a stream, its length in bytes and the boundary.
     """
     boundary = boundary or f"duoflask-{secrets.token_hex(16)}"
-    body = b"".join(_encode_parts(iter_fields(data), boundary))
-    return BytesIO(body), len(body), boundary
+    body = BufferedBody(threshold if use_tempfile else None)
+    for piece in _encode_parts(iter_fields(data), boundary):
+        body.add(piece)
+        if body.needs_disk:
+            body.spill()
+    return cast("IO[bytes]", body), body.size, boundary
 
 
 def encode_multipart(values: Mapping[str, Any], boundary: str | None = None) -> tuple[str, bytes]:

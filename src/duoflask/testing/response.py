@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from ..http.headers import EnvironHeaders
-from ..response import Response
+from ..response import BaseResponse
 from ..typing import WSGIEnvironment
 
 __all__ = ["SentRequest", "TestResponse", "wrapper_for"]
@@ -41,7 +42,7 @@ class SentRequest:
         return f"<{type(self).__name__} {self.url!r} [{self.method}]>"
 
 
-class TestResponse(Response):
+class TestResponse(BaseResponse):
     """A response as the test client got it.
 
     A body that is still being made is read on demand; `close()`, or leaving a `with` block, gives it up as
@@ -77,9 +78,10 @@ class TestResponse(Response):
         return text
 
 
+@lru_cache(16)
 def wrapper_for(response_class: type | None) -> type[TestResponse]:
     """Return the class of responses for a client: a `TestResponse` that is a `response_class` too."""
-    if response_class is None or response_class is Response:
+    if response_class is None or response_class is BaseResponse:
         return TestResponse
     if issubclass(response_class, TestResponse):
         return response_class

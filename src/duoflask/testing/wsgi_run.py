@@ -1,15 +1,18 @@
-"""Run a WSGI app as a server does, and check what it does against PEP 3333."""
+"""Run a WSGI app: as a server does, with what it does checked against PEP 3333, or as it is (`run_wsgi_app`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from types import TracebackType
 from typing import Any
 
+from ..http.environ import ClosingIterator
+from ..http.headers import Headers
 from ..typing import WSGIApplication, WSGIEnvironment
 from .answer import Answer, ProtocolError
 
-__all__ = ["run_wsgi"]
+__all__ = ["run_wsgi", "run_wsgi_app"]
 
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
@@ -135,3 +138,56 @@ def run_wsgi(app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = Fa
         exchange.close()
         return Answer(exchange.status, exchange.fields, exchange.chunks)
     return Answer(exchange.status, exchange.fields, _Body(exchange))
+
+
+def run_wsgi_app(app: WSGIApplication, environ: Any, buffered: bool = False) -> tuple[Iterable[Any], str, Headers]:
+    """Call a WSGI app and return its body, status and header fields; nothing of them is checked.
+
+    The body is read up to the piece with which the answer has started, and the rest as the caller reads it.
+
+    Args:
+        app: The app.
+        environ: The request, or an object that has it as `environ`; the app gets a copy.
+        buffered: Read the whole body, and close it.
+
+    Raises:
+        ProtocolError: The app has ended without an answer.
+        BaseException: What the app raised, or handed to `start_response`.
+    """
+    head: list[tuple[str, list[tuple[str, str]]]] = []
+    written: list[Any] = []
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+    ) -> Callable[[bytes], object]:
+        if exc_info is not None:
+            try:
+                raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # it holds this frame
+        head[:] = [(status, headers)]
+        return written.append
+
+    body = app({**getattr(environ, "environ", environ)}, start_response)
+    close = getattr(body, "close", None)
+    iterator = iter(body)
+    rest: Iterable[Any]
+    if buffered:
+        try:
+            written.extend(iterator)
+        finally:
+            if close is not None:
+                close()
+        rest = written
+    else:
+        for piece in iterator:
+            written.append(piece)
+            if head:
+                break
+        rest = chain(written, iterator) if written else iterator
+        if close is not None and rest is not body:
+            rest = ClosingIterator(rest, close)
+    if not head:
+        raise ProtocolError("the app ended without calling start_response")
+    status, headers = head[0]
+    return rest, status, Headers(headers)

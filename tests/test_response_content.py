@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import pickle
+from collections.abc import AsyncIterator
+from time import thread_time
+from typing import Any
+
+import flask
+import pytest
+
+import duoflask
+
+ours, theirs = duoflask.Response, flask.Response
+
+
+def both(walk: Any) -> tuple[Any, Any]:
+    return walk(ours), walk(theirs)
+
+
+# -- the stream
+
+
+def test_stream_writes_as_with_flask() -> None:
+    def walk(kind: Any) -> Any:
+        response = kind("start ")
+        seen = [response.stream is response.stream, response.stream.write(b"a"), response.stream.tell()]
+        response.stream.writelines([b"b", b"c"])
+        seen += [response.get_data(), response.is_sequence, response.is_streamed]
+        response.stream.write(b"d")
+        seen += [response.stream.tell(), response.stream.isatty(), response.stream.encoding, response.stream.mode]
+        response.stream.flush()
+        seen += [response.calculate_content_length(), b"".join(response.iter_encoded()), repr(response)]
+        return [*seen, dict(response.get_wsgi_headers({"REQUEST_METHOD": "GET"}))["Content-Length"]]
+
+    mine, flasks = both(walk)
+    assert mine == flasks
+
+
+def test_closed_stream_refuses_everything() -> None:
+    for kind in (ours, theirs):
+        stream = kind().stream
+        stream.close()
+        for act in (lambda: stream.write(b"x"), stream.flush, stream.isatty):  # noqa: B023
+            with pytest.raises(ValueError):
+                act()
+        assert stream.closed
+
+
+def test_stream_follows_an_iterator_and_takes_text() -> None:
+    response = ours(iter(["a", "b"]))
+    response.stream.write("\u00e4")
+    assert response.get_data() == b"ab\xc3\xa4"
+    assert response.content_length == 4
+    with pytest.raises(TypeError, match="expected str or bytes"):
+        response.stream.write(5)  # type: ignore[arg-type]
+
+
+def test_length_of_what_was_written_is_sent(client: Any) -> None:
+    app = duoflask.DuoFlask("app")
+
+    def written() -> Any:
+        response = duoflask.Response("a")
+        for _ in range(10):
+            response.stream.write(b"bc")
+        return response
+
+    async def written_async() -> Any:
+        return written()
+
+    app.add_url_rule("/def", "def", written)
+    app.add_url_rule("/async", "async", written_async)
+    app.add_url_rule("/changed", "changed", changed := _changed)
+    assert changed is _changed
+    tester = client(app)
+    for path in ("/def", "/async"):
+        response = tester.get(path)
+        assert (response.data, response.headers.getlist("Content-Length")) == (b"a" + b"bc" * 10, ["21"])
+        assert tester.head(path).content_length == 21
+    assert tester.get("/changed").data == b"new"
+
+
+def _changed() -> Any:
+    response = duoflask.Response("a")
+    response.stream.write(b"b")
+    assert response.response == [b"a", b"b"]
+    response.set_data("new")
+    return response
+
+
+def test_writing_is_linear() -> None:
+    def seconds(count: int) -> float:
+        best = 9.0
+        for _ in range(5):
+            response = ours()
+            start = thread_time()
+            for _ in range(count):
+                response.stream.write(b"x" * 200)
+            assert response.stream.tell() == count * 200
+            response.get_data()
+            best = min(best, thread_time() - start)
+        return best
+
+    assert seconds(20_000) < 2.3 * seconds(10_000) + 0.01
+
+
+# -- reading
+
+
+def test_body_is_not_read_unless_it_may_be() -> None:
+    def walk(kind: Any) -> Any:
+        class Own(kind):  # type: ignore[misc]
+            implicit_sequence_conversion = False
+
+        response = Own(iter("ab"))
+        try:
+            response.get_data()
+        except RuntimeError:
+            seen = ["refused"]
+        response.make_sequence()
+        return [*seen, response.get_data(), Own("x").get_data(), Own(["a", "b"]).get_data()]
+
+    mine, flasks = both(walk)
+    assert mine == flasks
+
+
+def test_what_is_passed_through_is_read_only_when_asked_for() -> None:
+    def walk(kind: Any) -> Any:
+        response = kind(iter([b"a", b"b"]), direct_passthrough=True)
+        with pytest.raises(RuntimeError, match="passth|passed through"):
+            response.get_data()
+        response.make_sequence()
+        return response.is_sequence, b"".join(response.iter_encoded())
+
+    mine, flasks = both(walk)
+    assert mine == flasks
+
+
+def test_shape_of_a_body_is_told_as_by_flask() -> None:
+    class Sized:
+        def __len__(self) -> int:
+            return 1
+
+        def __iter__(self) -> Any:
+            return iter(["a"])
+
+    for make in (lambda: "x", lambda: iter("x"), lambda: ["x"], Sized, lambda: None):
+
+        def walk(kind: Any) -> Any:
+            response = kind(make())  # noqa: B023
+            return response.is_streamed, response.is_sequence, repr(response)
+
+        mine, flasks = both(walk)
+        assert mine == flasks
+
+
+def test_iterable_is_closed_when_the_response_is() -> None:
+    closed: list[int] = []
+
+    class Body:
+        def __iter__(self) -> Any:
+            return iter([b"a"])
+
+        def close(self) -> None:
+            closed.append(1)
+
+    response = ours(Body())
+    response.make_sequence()
+    assert closed == []
+    response.close()
+    response.close()
+    assert closed == [1]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_async_body_is_closed_when_it_has_been_read(backend: str) -> None:
+    import anyio
+
+    closed: list[int] = []
+
+    class Body:
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"a"
+
+        async def aclose(self) -> None:
+            closed.append(1)
+
+    async def main() -> None:
+        response = ours(Body())
+        await response.make_sequence_async()
+        await response.aclose()
+        assert response.get_data() == b"a"
+
+    anyio.run(main, backend=backend)
+    assert closed == [1]
+
+
+# -- freezing
+
+
+@pytest.mark.parametrize("body", ["text", b"bytes", ["a", "b"], "", None])
+def test_frozen_response_is_that_of_flask(body: Any) -> None:
+    def walk(kind: Any) -> Any:
+        response = kind(body)
+        response.freeze()
+        return response.get_data(), response.content_length, response.get_etag(), response.is_sequence
+
+    mine, flasks = both(walk)
+    assert mine == flasks
+
+
+def test_frozen_response_can_be_pickled() -> None:
+    response = ours(iter(["a", "b"]), 201, {"X-A": "1"}, direct_passthrough=True)
+    response.set_etag("own")
+    response.freeze()
+    again = pickle.loads(pickle.dumps(response))
+    again.direct_passthrough = False
+    assert (again.get_data(), again.status, again.headers["X-A"]) == (b"ab", "201 CREATED", "1")
+    assert again.get_etag() == ("own", False)
+    assert again.content_length == 2
+
+
+def test_etag_of_the_body_is_that_of_flask() -> None:
+    def walk(kind: Any) -> Any:
+        response = kind("text")
+        response.add_etag()
+        seen = [response.get_etag()]
+        response.set_data("other")
+        response.add_etag()
+        seen.append(response.get_etag())
+        response.add_etag(overwrite=True, weak=True)
+        return [*seen, response.get_etag(), kind(iter("ab")).get_etag()]
+
+    mine, flasks = both(walk)
+    assert mine == flasks
+
+
+def test_json_of_a_response_is_read_by_the_apps_provider(client: Any) -> None:
+    app = duoflask.DuoFlask("app")
+    app.json.loads = lambda text, **kwargs: "provider's"  # type: ignore[method-assign]
+    app.add_url_rule("/", "view", lambda: str(duoflask.jsonify(a=1).json))
+    assert client(app).get("/").text == "provider's"
+    assert ours('{"a": 1}', mimetype="application/json").json == {"a": 1}
+
+
+def test_json_that_is_too_deep_is_a_value_error() -> None:
+    response = ours("[" * 100_000, mimetype="application/json")
+    with pytest.raises(ValueError):
+        response.get_json()
+    assert response.get_json(silent=True) is None
