@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from .bridge import current_home, home_of_context, starts_on_loop
 from .exchange import Exchange
 from .http.errors import HTTPException
+from .request import Request
 from .streamed import StreamedBody
 
 if TYPE_CHECKING:
     from .app import DuoFlask
-    from .request import Request
     from .routing import MapAdapter, Rule
     from .sessions import SessionMixin
 
@@ -71,6 +71,7 @@ class AppContext(Exchange):
     previous: AppContext | None = None  # the context that was active when this one was pushed
     _url_adapter: Any = _MISSING
     _flashes: list[tuple[str, str]] | None = None
+    _loaded_session: SessionMixin | None = None  # opened before the first function, and not looked at so far
     _pushes: int = 0
     _again: tuple[AppContext | None, ...] = ()
     _torn_down: bool = False
@@ -218,6 +219,7 @@ class AppContext(Exchange):
         twin.body = self.body
         twin._url_adapter = self._url_adapter
         twin._flashes = self._flashes
+        twin._loaded_session = self._loaded_session
         twin._torn_down = True
         return twin
 
@@ -283,6 +285,7 @@ class AppContext(Exchange):
 
     async def __aenter__(self) -> AppContext:
         self.push()
+        await self.app._load_session(self)
         return self
 
     async def __aexit__(
@@ -321,6 +324,8 @@ def serving(app: DuoFlask, source: dict[str, Any], gateway: Any, method: str) ->
     ctx._g = ctx._after = ctx._request = ctx._session = None
     return ctx
 
+
+Request._active_context = staticmethod(lambda: _cv_app.get(None))
 
 # Flask 3.2 has one context; the old name of the other half stays.
 RequestContext = AppContext

@@ -320,7 +320,7 @@ async def process_response(ctx: AppContext, response: Response) -> Response:
                 answer = await answer
             response = _checked(answer, function)
     if ctx._session is not None:
-        await ctx.app._save_session(ctx, response)
+        response = await ctx.app._save_session(ctx, response)
     return response
 
 

@@ -1,0 +1,73 @@
+"""`duoflask sessions`: list, count, sweep and revoke."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import duoflask
+from duoflask.app_loading import ScriptInfo
+from duoflask.cli import cli
+from duoflask.sessions import Change, store_key
+
+A, B, C = (store_key(name) for name in "abc")
+
+
+@pytest.fixture(params=["memory", "files", "sqlite", "redis"])
+def app(request: pytest.FixtureRequest, make: Callable[..., Any]) -> Any:
+    app = duoflask.Flask("a")
+    app.config["SESSION_STORE"] = make(request.param)
+    store = app.session_interface.store
+    now = time.time()
+    for key, seconds in ((A, 100), (B, 200), (C, 0.05)):
+        store.write(Change(key, now + seconds, {"n": "1"}, create=True))
+    time.sleep(0.1)
+    yield app
+    store.close()
+
+
+def run(app: Any, *args: str) -> Any:
+    from click.testing import CliRunner
+
+    return CliRunner().invoke(cli, ["sessions", *args], obj=ScriptInfo(create_app=lambda: app))
+
+
+def test_count_and_list(app: Any) -> None:
+    assert run(app, "count").output == "2\n"
+    lines = sorted(run(app, "list").output.splitlines())
+    assert [line[:16] for line in lines] == sorted([A[:16], B[:16]])
+    assert all(line.endswith(" UTC") for line in lines)
+    assert run(app, "list", "--limit", "1").output.splitlines()[1:] == ["(and more; --limit 1)"]
+
+
+def test_sweep(app: Any) -> None:
+    expected = "0" if "redis" in app.session_interface.store.name else "1"
+    assert run(app, "sweep").output == f"{expected} deleted\n"
+    assert run(app, "sweep").output == "0 deleted\n"
+    assert run(app, "count").output == "2\n"
+
+
+def test_revoke(app: Any) -> None:
+    assert run(app, "revoke", A[:16]).output == "1 revoked\n"
+    assert [line[:16] for line in run(app, "list").output.splitlines()] == [B[:16]]
+    assert run(app, "revoke", A[:16], "0" * 8).output == "0 revoked\n"
+    assert run(app, "revoke", "--all").output == "1 revoked\n"
+    assert run(app, "count").output == "0\n"
+
+
+@pytest.mark.parametrize("args", [(), ("--all", A[:16]), ("",), (A[:7],)])
+def test_revoke_says_what_it_needs(app: Any, args: tuple[str, ...]) -> None:
+    result = run(app, "revoke", *args)
+    assert result.exit_code == 2
+    assert "expected" in result.output
+    assert run(app, "count").output == "2\n"
+
+
+@pytest.mark.parametrize("command", ["list", "count", "sweep"])
+def test_signed_cookies_have_no_store(command: str) -> None:
+    result = run(duoflask.Flask("a"), command)
+    assert result.exit_code == 2
+    assert "SESSION_STORE" in result.output
