@@ -15,7 +15,7 @@ from types import CoroutineType
 from typing import Any, Final, Protocol
 
 from .bridge import call, starts_on_loop, to_loop, to_thread
-from .closing import close_response, do_teardown_appcontext, do_teardown_request, teardown
+from .closing import close_response, do_teardown_appcontext, do_teardown_request, release, teardown
 from .ctx import AppContext, _cv_app
 from .events import emit
 from .exceptions import BadRequestKeyError, HTTPException, InternalServerError
@@ -165,9 +165,12 @@ async def dispatch(ctx: AppContext, method: str, path: str | None, *, step: bool
         error = exc
         raise
     finally:
-        plan, used = ctx.plan, ctx._request is not None or ctx.body is not None
-        if plan is not None and not step and (plan.has_teardown or used or _ENDING or _ENDED or _POPPED):
-            await teardown(ctx, error)
+        plan = ctx.plan
+        if plan is not None and not step:
+            if plan.has_teardown or _ENDING or _ENDED or _POPPED:
+                await teardown(ctx, error)
+            elif ctx._request is not None or ctx.body is not None:
+                release(ctx)
         if ctx.routing_exception is not None:
             ctx.routing_exception.__traceback__ = None  # its frames hold the context: a cycle
         rv = error = None

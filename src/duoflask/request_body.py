@@ -72,6 +72,8 @@ class RequestBody(Connection):
     _limits: Limits = Limits()
     _debug: bool = False
     _body: Any = None
+    _announced: int | None = None
+    """The length of the body, where a gateway has read it from the request's fields."""
 
     _max_content_length: int | None = None
     _max_form_memory_size: int | None = None
@@ -81,8 +83,10 @@ class RequestBody(Connection):
 
     def close(self) -> None:
         """Close the uploaded files and free the collected body."""
-        for _, file in iter_multi_items(self.__dict__.get("files", ())):
-            file.close()
+        files = self.__dict__.get("files")
+        if files:
+            for _, file in iter_multi_items(files):
+                file.close()
         if isinstance(self._body, BufferedBody):
             self._body.close()
 
@@ -154,10 +158,11 @@ class RequestBody(Connection):
         """Return the body after every check that needs no reading; the only place that knows its source."""
         if self.shallow:
             raise RuntimeError("this request is shallow: its body belongs to the application behind the middleware")
-        length = None if self._is_chunked else parse_content_length(self.headers.get("Content-Length"))
+        length = self._announced
+        if length is None or (self.scope is None and "HTTP_TRANSFER_ENCODING" in self.environ):
+            length = None if self._is_chunked else parse_content_length(self.headers.get("Content-Length"))
         self.__dict__["content_length"] = length
-        limit = self.max_content_length
-        body = self._body
+        body, limit = self._body, self.max_content_length
         if isinstance(body, BufferedBody) and body.error is None and length is None:
             length = body.size
         if limit is not None and length is not None and length > limit:
@@ -274,19 +279,25 @@ class RequestBody(Connection):
     def _parsed_form(self) -> tuple[Any, Any, Any]:
         """The stream, and the contents of `form` and `files`."""
         storage = self.parameter_storage_class
-        if not self.want_form_data_parsed:
-            return self.stream, storage(), storage()
         kind = type(self)
         if (
             self.mimetype == "application/x-www-form-urlencoded"
             and kind.make_form_data_parser is RequestBody.make_form_data_parser
+            and kind.want_form_data_parsed is RequestBody.want_form_data_parsed
             and self.form_data_parser_class is FormDataParser
         ):
             # PERF: what the parser would do, in 1.5 us less (form, benchmarks/).
             limit, data = self.max_form_memory_size, self._cached_data
             if data is None:
-                data = read_limited(self.stream, limit, "MAX_FORM_MEMORY_SIZE")
+                stream = self.stream
+                length = stream.size if isinstance(stream, BufferedBody) else self.content_length
+                if limit is None or (length is not None and length <= limit):
+                    data = stream.read()
+                else:
+                    data = read_limited(stream, limit, "MAX_FORM_MEMORY_SIZE")
             return self.stream, storage(parse_urlencoded(data, self.max_form_parts, limit)), storage()
+        if not self.want_form_data_parsed:
+            return self.stream, storage(), storage()
         parser = self.make_form_data_parser()
         return parser.parse(self._get_stream_for_parsing(), self.mimetype, self.content_length, self.mimetype_params)
 

@@ -1,25 +1,20 @@
-"""Header fields: `Headers` to write, `EnvironHeaders` and `ScopeHeaders` to read a request's.
+"""Header fields to write: `Headers`. Those of a request are read by its two views in `header_views`.
 
 Theory of operation: `Headers` is a list of pairs. Every write passes the checks of `grammar`, so that what is
-in the list may go on the wire as it is. The two views copy nothing: a look-up goes to the WSGI environ, or
-scans the few pairs of the ASGI scope. Both answer alike, which means as WSGI can: names without case,
-underscore and hyphen are the same in a look-up, lines of one name are one value (joined with ", ", cookies
-with "; "), an empty Content-Type or Content-Length is none. A field whose name on the wire holds an
-underscore does not exist: it could pass for its hyphenated twin (`X_Forwarded_For`); WSGI servers drop it as
-well.
+in the list may go on the wire as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NoReturn, Self, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 from .errors import BadRequestKeyError
 from .grammar import LOWER_NAMES, check_field_name, check_field_value, lower_field_name
 from .multidict import MultiDict, iter_multi_items
 from .options import dump_options_header
 
-__all__ = ["EnvironHeaders", "Headers", "ScopeHeaders"]
+__all__ = ["Headers"]
 
 _missing: Any = object()
 
@@ -253,23 +248,21 @@ class Headers:
             else:
                 self._list[key] = [(check_field_name(n), check_field_value(v)) for n, v in value]
             return
-        # PERF: the usual name and value without a call: 450 -> 260 ns.
-        lower = LOWER_NAMES.get(key) or lower_field_name(key)
+        # PERF: the usual name and value without a call, and no count of the fields: 450 -> 230 ns.
+        lower = LOWER_NAMES[key] if key in LOWER_NAMES else lower_field_name(key)
         if type(value) is not str or not value.isascii() or not value.isprintable():
             value = check_field_value(value)
-        pair = key, value
         fields = self._list
         length = len(key)
-        index = 0
-        for name, _ in fields:
-            if len(name) == length and name.lower() == lower:
-                fields[index] = pair
-                rest = fields[index + 1 :]
-                if rest:
-                    fields[index + 1 :] = [field for field in rest if field[0].lower() != lower]
-                return
-            index += 1  # noqa: SIM113 - PERF: enumerate makes a tuple for each field
-        fields.append(pair)
+        for field in fields:
+            if len(field[0]) == length and field[0].lower() == lower:
+                break
+        else:
+            fields.append((key, value))
+            return
+        index = fields.index(field)
+        rest = [other for other in fields[index + 1 :] if other[0].lower() != lower]
+        fields[index:] = [(key, value), *rest]
 
     def __delitem__(self, key: str | SupportsIndex | slice) -> None:
         if isinstance(key, str):
@@ -293,107 +286,3 @@ class Headers:
 
 def _with_options(value: Any, options: dict[str, Any]) -> str:
     return dump_options_header(value, {name.replace("_", "-"): option for name, option in options.items()})
-
-
-class _RequestHeaders(Headers):
-    """What both read-only views share."""
-
-    __slots__ = ()
-
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(f"{type(self).__name__!r} objects are immutable; change a copy: Headers(request.headers)")
-
-    add = add_header = set = setlist = setdefault = setlistdefault = _refuse
-    extend = update = remove = pop = popitem = clear = _refuse
-    __setitem__ = __delitem__ = __ior__ = __or__ = _refuse
-
-    def getlist(self, key: str, type: Callable[[str], Any] | None = None) -> list[Any]:
-        """Return a list of the one value of `key`, all its lines joined; an empty list if it is missing."""
-        value = self.get(key, _missing, type)
-        return [] if value is _missing else [value]
-
-    def copy(self) -> NoReturn:
-        """Raise: a view has nothing to copy."""
-        raise TypeError(f"cannot copy {type(self).__name__!r}; write Headers(request.headers)")
-
-
-class EnvironHeaders(_RequestHeaders):
-    """The header fields of a WSGI environ (PEP 3333), read-only."""
-
-    __slots__ = ("environ",)
-
-    def __init__(self, environ: Mapping[str, Any]) -> None:
-        self.environ = environ
-
-    def _find(self, key: str) -> str | None:
-        name = key.upper().replace("-", "_")
-        if name == "CONTENT_TYPE" or name == "CONTENT_LENGTH":
-            return self.environ.get(name) or None
-        return self.environ.get("HTTP_" + name)
-
-    def _pairs(self) -> list[tuple[str, str]]:
-        pairs = []
-        for key, value in self.environ.items():
-            if key[:5] == "HTTP_":
-                if key != "HTTP_CONTENT_TYPE" and key != "HTTP_CONTENT_LENGTH":
-                    pairs.append((key[5:].replace("_", "-").title(), value))
-            elif (key == "CONTENT_TYPE" or key == "CONTENT_LENGTH") and value:
-                pairs.append((key.replace("_", "-").title(), value))
-        return pairs
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, EnvironHeaders):
-            return NotImplemented
-        return self.environ is other.environ
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class ScopeHeaders(_RequestHeaders):
-    """The header fields of an ASGI scope, read-only.
-
-    Args:
-        raw: The scope's `headers`: pairs of bytes, names in lower case as the specification demands.
-    """
-
-    __slots__ = ("raw",)
-
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        self.raw = raw if isinstance(raw, (list, tuple)) else list(raw)
-
-    def _find(self, key: str) -> str | None:
-        # "?" stands for what latin-1 lacks; no field name holds it
-        name = key.lower().replace("_", "-").encode("latin-1", "replace")
-        found: bytes | None = None
-        for raw_name, raw_value in self.raw:
-            if raw_name == name:
-                if found is None:
-                    found = raw_value
-                else:
-                    return self._join(name)
-        if found is None or (not found and name in (b"content-type", b"content-length")):
-            return None
-        return found.decode("latin-1")
-
-    def _join(self, name: bytes) -> str:
-        separator = b"; " if name == b"cookie" else b", "
-        return separator.join([value for raw_name, value in self.raw if raw_name == name]).decode("latin-1")
-
-    def _pairs(self) -> list[tuple[str, str]]:
-        merged: dict[bytes, list[bytes]] = {}
-        for raw_name, raw_value in self.raw:
-            if b"_" not in raw_name:
-                merged.setdefault(raw_name, []).append(raw_value)
-        pairs = []
-        for raw_name, values in merged.items():
-            value = (b"; " if raw_name == b"cookie" else b", ").join(values).decode("latin-1")
-            if value or raw_name not in (b"content-type", b"content-length"):
-                pairs.append((raw_name.decode("latin-1").title(), value))
-        return pairs
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ScopeHeaders):
-            return NotImplemented
-        return self.raw is other.raw
-
-    __hash__ = None  # type: ignore[assignment]

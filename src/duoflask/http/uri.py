@@ -33,6 +33,9 @@ _QUERY_SAFE = "%!$&'()*+,/:;=?@"
 _FRAGMENT_SAFE = "%!#$&'()*+,/:;=?@"
 _USER_SAFE = "%!$&'()*+,;="
 
+# RFC 1035 2.3.4, less the length octets at both ends.
+_MAX_HOST = 253
+
 _ESCAPES_RE = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
@@ -66,20 +69,14 @@ def parse_query(raw: bytes, max_fields: int | None = None) -> list[tuple[str, st
     if max_fields is not None and raw.count(b"&") >= max_fields:
         raise ValueError(f"too many fields; expected at most {max_fields}; got {raw.count(b'&') + 1}")
     pairs = []
-    if b"%" not in raw and b"+" not in raw:
-        for piece in raw.decode("utf-8", "duoflask.percent").split("&"):
-            if piece:
-                name, _, value = piece.partition("=")
-                pairs.append((name, value))
-        return pairs
-    for raw_piece in raw.replace(b"+", b" ").split(b"&"):
-        if raw_piece:
-            raw_name, _, raw_value = raw_piece.partition(b"=")
-            if b"%" in raw_name:
-                raw_name = unquote_to_bytes(raw_name)
-            if b"%" in raw_value:
-                raw_value = unquote_to_bytes(raw_value)
-            pairs.append((raw_name.decode("utf-8", "duoflask.percent"), raw_value.decode("utf-8", "duoflask.percent")))
+    # PERF: decoded as a whole, ten fields take 2 us, each by itself 5; `+` and `%` are ASCII, which stands for itself.
+    for piece in raw.replace(b"+", b" ").decode("utf-8", "duoflask.percent").split("&"):
+        if piece:
+            name, _, value = piece.partition("=")
+            if "%" in piece:
+                name = unquote_to_bytes(name).decode("utf-8", "duoflask.percent")
+                value = unquote_to_bytes(value).decode("utf-8", "duoflask.percent")
+            pairs.append((name, value))
     return pairs
 
 
@@ -158,6 +155,8 @@ def iri_to_uri(iri: str) -> str:
         parts = urlsplit(iri)
         host = parts.hostname or ""
         if not host.isascii():
+            if len(host) > _MAX_HOST:  # the codec's time is quadratic
+                raise ValueError("too long for a host")
             host = host.encode("idna").decode("ascii")
         netloc = _join_netloc(
             quote(host, safe=_USER_SAFE + ":[]"),
@@ -167,7 +166,7 @@ def iri_to_uri(iri: str) -> str:
         )
     except ValueError:
         return quote(iri, safe=_FRAGMENT_SAFE + "[]")
-    return urlunsplit(
+    uri = urlunsplit(
         (
             parts.scheme,
             netloc,
@@ -176,6 +175,9 @@ def iri_to_uri(iri: str) -> str:
             quote(parts.fragment, safe=_FRAGMENT_SAFE),
         )
     )
+    if not netloc and uri.startswith(f"{parts.scheme}:?") and iri.lstrip()[len(parts.scheme) + 1 :].startswith("//"):
+        return f"{parts.scheme}://{uri[len(parts.scheme) + 1 :]}"  # itms-services://?action=...: an empty authority
+    return uri
 
 
 def _join_netloc(host: str, port: int | None, username: str | None, password: str | None) -> str:

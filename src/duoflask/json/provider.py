@@ -27,6 +27,10 @@ else:  # 10 ms of `import duoflask` for values that few answers hold
 
 __all__ = ["DefaultJSONProvider", "JSONProvider"]
 
+_decode: Final = json.JSONDecoder().decode
+# How JSON in UTF-8 begins, mostly: then it has no byte order mark, and without a NUL it is no UTF-16 or UTF-32.
+_PLAIN_STARTS: Final = frozenset({b"{", b"[", b'"'})
+
 _SPACED: Final = (", ", ": ")
 _COMPACT: Final = (",", ":")
 
@@ -143,6 +147,9 @@ class DefaultJSONProvider(JSONProvider):
             ValueError: Not JSON, or nested deeper than Python's recursion limit.
         """
         try:
+            if not kwargs and type(s) is bytes and s[:1] in _PLAIN_STARTS and s[1:2] != b"\0":
+                # PERF: what `json.loads` does with UTF-8 once it has found out that it is that: 1 us less.
+                return _decode(s.decode())
             return json.loads(s, **kwargs)
         except RecursionError:
             # A thousand brackets are a peer's mistake, not the server's: this way they become a 400.
