@@ -18,7 +18,7 @@ from duoflask.http.errors import (
     SecurityError,
     UnsupportedMediaType,
 )
-from duoflask.http.headers import EnvironHeaders, ScopeHeaders
+from duoflask.http.header_views import EnvironHeaders, ScopeHeaders
 from duoflask.http.multidict import ImmutableMultiDict
 from duoflask.request import Request
 from duoflask.request_body import Limits

@@ -5,7 +5,14 @@ import io
 import pytest
 from hypothesis import given, strategies as st
 
-from duoflask.http.body import BufferedBody, LimitedStream, parse_content_length, read_limited
+from duoflask.http.body import (
+    MAX_DRAINED_BODY,
+    LimitedStream,
+    drain,
+    drain_input,
+    parse_content_length,
+    read_limited,
+)
 from duoflask.http.errors import BadRequest, ClientDisconnected, RequestEntityTooLarge
 
 
@@ -31,14 +38,14 @@ BODY = b"first line\nsecond\n\nlast"
 def test_exact_length_is_read_and_not_a_byte_more(stream, read):
     source = stream(BODY + b"NEXT REQUEST")
     body = LimitedStream(source, len(BODY))
-    assert drain(body, read) == BODY
+    assert exhaust(body, read) == BODY
     assert body.read() == body.read(5) == body.readline() == b""
     assert source.tell() == len(BODY)
     assert body.tell() == len(BODY)
     assert body.is_exhausted
 
 
-def drain(body, how):
+def exhaust(body, how):
     if how == "read":
         return body.read()
     if how == "iterate":
@@ -70,19 +77,19 @@ def test_early_end_is_a_400_each_time(stream, read):
     body = LimitedStream(stream(b"abc"), 10)
     for _ in range(2):
         with pytest.raises(ClientDisconnected, match="expected 10 bytes; got 3") as info:
-            drain(body, read)
+            exhaust(body, read)
     assert info.value.code == 400
 
 
 @pytest.mark.parametrize("stream", [io.BytesIO, Dribble])
 @pytest.mark.parametrize("read", ["read", "readline", "iterate", "readinto", "small"])
 def test_exactly_the_maximum_is_fine_and_one_more_a_413(stream, read):
-    assert drain(LimitedStream(stream(BODY), len(BODY), is_max=True), read) == BODY
-    assert drain(LimitedStream(stream(BODY), None, is_max=True), read) == BODY
+    assert exhaust(LimitedStream(stream(BODY), len(BODY), is_max=True), read) == BODY
+    assert exhaust(LimitedStream(stream(BODY), None, is_max=True), read) == BODY
     body = LimitedStream(stream(BODY + b"!"), len(BODY), is_max=True)
     for _ in range(2):
         with pytest.raises(RequestEntityTooLarge, match="MAX_CONTENT_LENGTH"):
-            drain(body, read)
+            exhaust(body, read)
 
 
 def test_failing_stream_is_a_disconnect():
@@ -105,60 +112,6 @@ def test_wraps_as_text():
         "a\n",
         "b",
     ]
-    assert io.TextIOWrapper(BufferedBody.of([b"a\n", b"b"])).readlines() == ["a\n", "b"]
-
-
-@pytest.mark.parametrize("spill_at", [None, 0, 4, 1000])
-@given(st.lists(st.binary(max_size=6)))
-def test_collected_pieces_read_as_one_file(spill_at, chunks):
-    body = BufferedBody(max_memory=spill_at)
-    for chunk in chunks:
-        assert body.add(chunk)
-        if body.needs_disk:
-            body.spill()
-            assert not body.needs_disk
-    whole = b"".join(chunks)
-    assert body.size == len(whole)
-    assert body.getvalue() == whole
-    assert body.read(3) == whole[:3]
-    assert body.getvalue() == whole
-    assert body.read() == whole[3:]
-    body.seek(0)
-    assert list(body) == io.BytesIO(whole).readlines()
-    body.seek(0)
-    assert body.readline() == io.BytesIO(whole).readline()
-    body.close()
-    body.close()
-    assert body.closed
-
-
-@pytest.mark.parametrize("spill", [False, True])
-def test_too_much_is_kept_and_raised_at_each_read(spill):
-    body = BufferedBody(max_memory=1, max_total=4, limit_name="MAX_SPOOLED_BODY")
-    assert body.add(b"1234")
-    if spill:
-        body.spill()
-    assert not body.add(b"5")
-    assert not body.add(b"6")
-    for read in (body.read, body.readline, body.getvalue, body.read1, body.tell, lambda: list(body)):
-        with pytest.raises(RequestEntityTooLarge, match="MAX_SPOOLED_BODY"):
-            read()
-    body.close()
-
-
-def test_first_failure_stays():
-    body = BufferedBody()
-    body.fail(ClientDisconnected("gone"))
-    body.fail(BadRequest("later"))
-    with pytest.raises(ClientDisconnected, match="gone"):
-        body.read()
-
-
-def test_a_body_that_is_read_takes_no_more():
-    body = BufferedBody.of([b"a"])
-    body.read()
-    with pytest.raises(RuntimeError):
-        body.add(b"b")
 
 
 @pytest.mark.parametrize(
@@ -199,3 +152,38 @@ def test_read_limited():
     assert read_limited(io.BytesIO(b"12345"), None, "KEY") == b"12345"
     with pytest.raises(RequestEntityTooLarge, match="KEY"):
         read_limited(Dribble(b"123456"), 5, "KEY")
+
+
+def test_refused_body_is_drained_only_a_little():
+    source = io.BytesIO(b"x" * (MAX_DRAINED_BODY + 10))
+    drain(source)
+    assert source.tell() == MAX_DRAINED_BODY
+    source.seek(0)
+    drain(source, 5)
+    assert source.tell() == 5
+
+
+def test_oversized_body_is_drained_once():
+    source = io.BytesIO(b"x" * 100_000)
+    body = LimitedStream(source, 10, is_max=True)
+    for _ in range(2):
+        with pytest.raises(RequestEntityTooLarge):
+            body.read()
+    assert source.tell() == 100_000
+
+
+def test_failing_stream_is_not_drained_for_ever():
+    class Broken:
+        def read(self, size):
+            raise OSError("reset")
+
+    drain(Broken())
+
+
+def test_body_that_waits_to_be_asked_for_is_not_drained():
+    source = io.BytesIO(b"x" * 100)
+    drain_input({"wsgi.input": source, "HTTP_EXPECT": "100-continue"}, 100)
+    drain_input({"wsgi.input": source}, None)
+    assert source.tell() == 0
+    drain_input({"wsgi.input": source}, 60)
+    assert source.tell() == 60

@@ -114,7 +114,7 @@ def test_prefix_rule_that_is_kept_passes():
 
 
 def test_cookie_over_the_limit_warns():
-    with pytest.warns(UserWarning, match="has 4108 bytes"):
+    with pytest.warns(UserWarning, match="too large: 4108 bytes"):
         dump_cookie("a", "x" * 4098)
 
 
@@ -132,6 +132,12 @@ def test_all_control_characters_are_escaped():
 
 def test_cookie_that_is_not_utf8_is_replaced():
     assert parse_cookie("a=\xff")["a"] == "\ufffd"
+
+
+@pytest.mark.parametrize("header", ["a=b; c=d", "", None])
+def test_environ_is_read_as_in_werkzeug(header):
+    environ = {} if header is None else {"HTTP_COOKIE": header}
+    assert list(parse_cookie(environ).lists()) == list(oracle.parse_cookie(environ).lists())
 
 
 def test_parse_into_a_given_class():

@@ -5,7 +5,8 @@ from hypothesis import given, strategies as st
 from werkzeug import datastructures as oracle
 
 from duoflask.http.errors import BadRequestKeyError
-from duoflask.http.headers import EnvironHeaders, Headers, ScopeHeaders
+from duoflask.http.header_views import EnvironHeaders, ScopeHeaders
+from duoflask.http.headers import Headers
 
 NAMES = st.sampled_from(["A", "a", "X-b", "x-B", "Content-Type"])
 VALUES = st.sampled_from(["1", "2", "x y", 5])

@@ -4,7 +4,9 @@ from hypothesis import given, strategies as st
 from werkzeug import http as oracle
 
 from duoflask.http.options import (
+    dump_header,
     dump_options_header,
+    parse_dict_header,
     parse_list_header,
     parse_options_header,
     quote_header_value,
@@ -64,6 +66,19 @@ def test_quoting_as_in_werkzeug(text):
     assert unquote_header_value(text) == oracle.unquote_header_value(text)
     if "\n" not in text:
         assert unquote_header_value(quote_header_value(text)) == text
+
+
+@given(PIECES)
+def test_dicts_parse_as_in_werkzeug(text):
+    assert parse_dict_header(text) == oracle.parse_dict_header(text)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "c*"]), st.none() | st.integers() | st.text(max_size=9))
+    | st.lists(st.integers() | st.text(max_size=9))
+)
+def test_dicts_and_lists_are_dumped_as_in_werkzeug(items):
+    assert dump_header(items) == oracle.dump_header(items)
 
 
 def test_none_is_empty():

@@ -80,4 +80,4 @@ async def check_sync_to_async() -> None:
 
 
 def test_functions_are_registered() -> None:
-    assert set(app.view_functions) == {"view", "async_view", "later"}
+    assert set(app.view_functions) == {"view", "async_view", "later", "static"}

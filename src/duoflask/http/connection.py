@@ -1,7 +1,8 @@
 """What is known of a request before its body: one class over a WSGI environ or an ASGI scope.
 
 Every attribute is worked out when it is looked at and then kept. Nothing a peer sends makes one raise
-anything but an HTTPException. Knows no body, no route, no app; requests and WebSockets stand on it.
+anything but an HTTPException. What single header fields say is `request_fields`' business. Knows no body, no
+route, no app; requests and WebSockets stand on it.
 """
 
 from __future__ import annotations
@@ -11,21 +12,20 @@ from collections.abc import Collection
 from io import BytesIO
 from typing import Any
 
-from .body import parse_content_length
 from .cookies import parse_cookie_pairs
 from .descriptors import cached_property
-from .errors import BadRequest, HTTPException
-from .headers import EnvironHeaders, ScopeHeaders
+from .errors import HTTPException
+from .header_views import EnvironHeaders, ScopeHeaders
 from .immutable import ImmutableList
 from .multidict import ImmutableMultiDict
-from .options import parse_list_header, parse_options_header
+from .options import parse_list_header
+from .request_fields import RequestFields
 from .uri import decode_percent, get_current_url, get_host, parse_query, split_root_path
-from .user_agent import UserAgent
 
 __all__ = ["Connection", "environ_from_scope"]
 
 
-class Connection:
+class Connection(RequestFields):
     """Method, addresses and header fields, read from a source.
 
     Args:
@@ -35,7 +35,6 @@ class Connection:
     parameter_storage_class: type[Any] = ImmutableMultiDict
     dict_storage_class: type[Any] = ImmutableMultiDict
     list_storage_class: type[Any] = ImmutableList
-    user_agent_class: type[UserAgent] = UserAgent
     trusted_hosts: Collection[str] | None = None
 
     def __init__(self, source: Any) -> None:
@@ -218,80 +217,6 @@ class Connection:
     def cookies(self) -> Any:
         """The cookies."""
         return self.dict_storage_class(parse_cookie_pairs(self.headers.get("Cookie")))
-
-    @property
-    def content_type(self) -> str | None:
-        """The Content-Type field."""
-        return self.headers.get("Content-Type")  # type: ignore[no-any-return]
-
-    @property
-    def content_encoding(self) -> str | None:
-        """The Content-Encoding field."""
-        return self.headers.get("Content-Encoding")  # type: ignore[no-any-return]
-
-    @property
-    def content_md5(self) -> str | None:
-        """The Content-MD5 field."""
-        return self.headers.get("Content-MD5")  # type: ignore[no-any-return]
-
-    @property
-    def referrer(self) -> str | None:
-        """The Referer field."""
-        return self.headers.get("Referer")  # type: ignore[no-any-return]
-
-    @property
-    def origin(self) -> str | None:
-        """The Origin field."""
-        return self.headers.get("Origin")  # type: ignore[no-any-return]
-
-    @property
-    def access_control_request_method(self) -> str | None:
-        """The Access-Control-Request-Method field."""
-        return self.headers.get("Access-Control-Request-Method")  # type: ignore[no-any-return]
-
-    @cached_property
-    def user_agent(self) -> UserAgent:
-        """The User-Agent field, as `user_agent_class`."""
-        return self.user_agent_class(self.headers.get("User-Agent", ""))
-
-    @cached_property
-    def content_length(self) -> int | None:
-        """The announced length of the body; None if there is none, 0 if it is invalid.
-
-        To read a body with an invalid length is an error (400).
-        """
-        if self._is_chunked:
-            return None
-        try:
-            return parse_content_length(self.headers.get("Content-Length"))
-        except BadRequest:
-            return 0
-
-    @property
-    def _is_chunked(self) -> bool:
-        coding = self.headers.get("Transfer-Encoding")
-        return coding is not None and "chunked" in [item.lower() for item in parse_list_header(coding)]
-
-    @cached_property
-    def _content_type_parts(self) -> tuple[str, dict[str, str]]:
-        value, options = parse_options_header(self.content_type)
-        return value.lower(), options
-
-    @property
-    def mimetype(self) -> str:
-        """The media type without parameters, in lower case."""
-        return self._content_type_parts[0]
-
-    @property
-    def mimetype_params(self) -> dict[str, str]:
-        """The parameters of the media type."""
-        return self._content_type_parts[1]
-
-    @property
-    def is_json(self) -> bool:
-        """Whether the media type is `application/json` or `application/*+json`."""
-        mimetype = self.mimetype
-        return mimetype == "application/json" or (mimetype.startswith("application/") and mimetype.endswith("+json"))
 
 
 def _decode_wsgi(text: str | None) -> str:

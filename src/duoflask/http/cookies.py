@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from time import time
 from typing import Any
@@ -126,9 +127,9 @@ def _unescape_one(match: re.Match[bytes]) -> bytes:
     return char if octal is None else bytes((int(octal, 8),))
 
 
-def parse_cookie(header: str | None, cls: Any = None) -> Any:
-    """Return the cookies of a Cookie header as a `MultiDict`, or as `cls` made from pairs."""
-    pairs = parse_cookie_pairs(header)
+def parse_cookie(header: Mapping[str, Any] | str | None, cls: Any = None) -> Any:
+    """Return the cookies of a Cookie header, or of a WSGI environ, as a `MultiDict`, or as `cls` made from pairs."""
+    pairs = parse_cookie_pairs(header.get("HTTP_COOKIE") if isinstance(header, Mapping) else header)
     return MultiDict(pairs) if cls is None else cls(pairs)
 
 
@@ -216,7 +217,7 @@ def dump_cookie(
         result += "; Partitioned"
     if max_size and len(result) > max_size:
         warnings.warn(
-            f"the cookie {key!r} has {len(result)} bytes (its value {len(value)}); browsers drop cookies over"
+            f"the {key!r} cookie is too large: {len(result)} bytes (its value {len(value)}); browsers drop cookies over"
             f" {max_size} bytes without a word, so store less in it",
             stacklevel=2,
         )

@@ -14,6 +14,7 @@ from .uri import get_current_url as _join_url, get_host as _check_host
 __all__ = [
     "ClosingIterator",
     "FileWrapper",
+    "content_length_of",
     "get_content_length",
     "get_current_url",
     "get_host",
@@ -21,6 +22,8 @@ __all__ = [
     "get_path_info",
     "responder",
     "wrap_file",
+    "wsgi_decoded",
+    "wsgi_encoded",
 ]
 
 DEFAULT_BUFFER_SIZE = 8192
@@ -68,7 +71,7 @@ def get_current_url(
     """
     parts: dict[str, Any] = {}
     if not host_only:
-        parts["root_path"] = _text(environ.get("SCRIPT_NAME"))
+        parts["root_path"] = wsgi_decoded(environ.get("SCRIPT_NAME"))
         if not root_only:
             parts["path"] = get_path_info(environ)
             if not strip_querystring:
@@ -78,19 +81,30 @@ def get_current_url(
 
 def get_path_info(environ: dict[str, Any]) -> str:
     """Return the path below the application, decoded; bytes that are no UTF-8 are replaced."""
-    return _text(environ.get("PATH_INFO"))
+    return wsgi_decoded(environ.get("PATH_INFO"))
 
 
-def _text(raw: str | None) -> str:
+def wsgi_decoded(raw: str | None) -> str:
+    """Return the text that an environ's value stands for (PEP 3333); bytes that are no UTF-8 are replaced."""
     return (raw or "").encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def wsgi_encoded(text: str) -> str:
+    """Return a text as an environ holds it: its UTF-8 bytes, each as a character (PEP 3333)."""
+    return text.encode().decode("latin-1")
 
 
 def get_content_length(environ: dict[str, Any]) -> int | None:
     """Return the announced length of the body: None if there is none, 0 if it is invalid."""
-    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+    return content_length_of(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"))
+
+
+def content_length_of(http_content_length: str | None, http_transfer_encoding: str | None = None) -> int | None:
+    """Return the length that two fields announce: None if there is none, 0 if it is invalid."""
+    if (http_transfer_encoding or "").lower() == "chunked":
         return None
     try:
-        return parse_content_length(environ.get("CONTENT_LENGTH"))
+        return parse_content_length(http_content_length)
     except BadRequest:
         return 0
 

@@ -13,7 +13,7 @@ from hashlib import sha1
 from typing import Any
 
 from .dates import http_date, parse_date
-from .headers import EnvironHeaders, ScopeHeaders
+from .header_views import EnvironHeaders, ScopeHeaders
 
 __all__ = [
     "ETags",

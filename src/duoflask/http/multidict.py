@@ -11,13 +11,14 @@ from copy import deepcopy
 from typing import Any, NoReturn, Self, TypeVar
 
 from .errors import BadRequestKeyError
-from .immutable import refuse
+from .immutable import ImmutableDictMixin, refuse
+from .type_conversion import TypeConversionDict
 
 __all__ = [
     "CombinedMultiDict",
     "ImmutableMultiDict",
+    "ImmutableMultiDictMixin",
     "MultiDict",
-    "TypeConversionDict",
     "iter_multi_items",
 ]
 
@@ -52,29 +53,6 @@ def _group(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
         else:
             lists[key] = [value]
     return lists
-
-
-class TypeConversionDict(dict[K, V]):
-    """A dict whose `get` converts."""
-
-    def get(self, key: Any, default: Any = None, type: Callable[[Any], Any] | None = None) -> Any:
-        """Return the value for `key`, converted by `type`.
-
-        Args:
-            key: The key.
-            default: Returned if the key is missing or `type` raises ValueError or TypeError.
-            type: Called with the value.
-        """
-        try:
-            value = self[key]
-        except KeyError:
-            return default
-        if type is None:
-            return value
-        try:
-            return type(value)
-        except (ValueError, TypeError):
-            return default
 
 
 class MultiDict(TypeConversionDict[K, V]):
@@ -267,11 +245,20 @@ class MultiDict(TypeConversionDict[K, V]):
         return f"{type(self).__name__}({list(self.items(multi=True))!r})"
 
 
-class ImmutableMultiDict(MultiDict[K, V]):
-    """A `MultiDict` that cannot be changed. `copy()` gives one that can."""
+class ImmutableMultiDictMixin(ImmutableDictMixin):
+    """Makes a MultiDict refuse every change, and hashable if its values are; to be named before it."""
 
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(frozenset((key, tuple(values)) for key, values in self.lists()))
+    def _iter_hashitems(self) -> Iterator[Any]:
+        return ((key, tuple(values)) for key, values in self.lists())  # type: ignore[attr-defined]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return type(self), (list(self.items(multi=True)),)  # type: ignore[attr-defined]
+
+    add = popitemlist = poplist = setlist = setlistdefault = __setstate__ = refuse
+
+
+class ImmutableMultiDict(ImmutableMultiDictMixin, MultiDict[K, V]):  # type: ignore[misc]
+    """A `MultiDict` that cannot be changed. `copy()` gives one that can."""
 
     def copy(self) -> MultiDict[K, V]:
         """Return a `MultiDict` that may be changed."""
@@ -279,10 +266,6 @@ class ImmutableMultiDict(MultiDict[K, V]):
 
     def __copy__(self) -> Self:
         return self
-
-    add = clear = pop = popitem = popitemlist = poplist = refuse
-    setdefault = setlist = setlistdefault = update = refuse
-    __delitem__ = __setitem__ = __ior__ = __setstate__ = refuse
 
 
 class CombinedMultiDict(ImmutableMultiDict[K, V]):
@@ -370,7 +353,11 @@ class CombinedMultiDict(ImmutableMultiDict[K, V]):
             return self.dicts == other.dicts
         return NotImplemented
 
-    __hash__ = ImmutableMultiDict.__hash__
+    __hash__ = ImmutableMultiDict.__hash__  # type: ignore[assignment]
+
+    def deepcopy(self, memo: Any = None) -> MultiDict[K, V]:
+        """Return a `MultiDict` that shares nothing."""
+        return MultiDict(deepcopy(self.to_dict(flat=False), memo))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.dicts!r})"

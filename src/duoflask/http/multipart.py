@@ -272,6 +272,21 @@ class MultipartScanner:
         index = buffer.rfind(b"\r", max(position, len(buffer) - len(self._delimiter) + 1))
         return index if index >= 0 and self._delimiter.startswith(buffer[index:]) else len(buffer)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the first delimiter has come."""
+        return self._state != _PREAMBLE
+
+    @property
+    def ended(self) -> bool:
+        """Whether the final delimiter has come."""
+        return self._state == _EPILOGUE
+
+    @property
+    def position(self) -> int:
+        """The place in the body up to which everything is decided; behind the final delimiter in the end."""
+        return self._base
+
     def finish(self) -> None:
         """Say that there are no more bytes.
 

@@ -6,14 +6,16 @@ Every function is linear in its input and never raises for what a peer sends.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from .grammar import TOKEN_RE
 
 __all__ = [
+    "dump_header",
     "dump_options_header",
+    "parse_dict_header",
     "parse_list_header",
     "parse_options_header",
     "quote_header_value",
@@ -21,13 +23,14 @@ __all__ = [
 ]
 
 # parameter = parameter-name "=" parameter-value; quoted-pair is looked at later
-_NAME_RE = re.compile(TOKEN_RE.pattern + "=")
+_NAME_RE = re.compile(TOKEN_RE.pattern + "+=")
 # quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE
-_QUOTED_RE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive: there is nothing to go back to, and what could be is kept for each repetition.
+_QUOTED_RE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NEXT_RE = re.compile(r";[ \t]*")
 _PAIR_RE = re.compile(r"\\(.)")
 # Commas outside of quoted strings separate; an unclosed string spoils the whole value.
-_LIST_PIECE_RE = re.compile(r'(?:[^",]++|"[^"\\]*(?:\\.[^"\\]*)*")*+', re.DOTALL)
+_LIST_PIECE_RE = re.compile(r'(?:[^",]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
 
 # RFC 2231 lets the sender name any encoding. Only these are decoded: Python knows some that are not text.
 _CHARSETS = frozenset({"ascii", "us-ascii", "utf-8", "iso-8859-1"})
@@ -62,6 +65,24 @@ def dump_options_header(header: str | None, options: Mapping[str, Any]) -> str:
         if value is not None:
             parts.append(f"{key}={value if key.endswith('*') else quote_header_value(value)}")
     return "; ".join(parts)
+
+
+def dump_header(iterable: Mapping[str, Any] | Iterable[Any]) -> str:
+    """Return a comma-separated list of items, or of `key=value` for a mapping.
+
+    Args:
+        iterable: Items, each quoted where it must be. In a mapping, a None value leaves the key alone; the value
+            of a key that ends in `*` is not quoted.
+    """
+    if not isinstance(iterable, Mapping):
+        return ", ".join(map(quote_header_value, iterable))
+    parts = []
+    for key, value in iterable.items():
+        if value is None:
+            parts.append(key)
+        else:
+            parts.append(f"{key}={value if key.endswith('*') else quote_header_value(value)}")
+    return ", ".join(parts)
 
 
 def parse_options_header(value: str | None) -> tuple[str, dict[str, str]]:
@@ -171,3 +192,29 @@ def parse_list_header(value: str | None) -> list[str]:
         if value[position] != ",":
             return []
         position += 1
+
+
+def parse_dict_header(value: str) -> dict[str, str | None]:
+    """Read a comma-separated list of `key=value`.
+
+    Returns:
+        A dict; the value of an item without `=` is None. Of a repeated key the last counts; items without a key
+        are dropped, RFC 2231 charsets of a key that ends in `*` resolved.
+    """
+    result: dict[str, str | None] = {}
+    for item in parse_list_header(value):
+        key, equals, text = item.partition("=")
+        key = key.strip(" \t")
+        if not key:
+            continue
+        if not equals:
+            result[key] = None
+            continue
+        text = text.strip(" \t")
+        if key.endswith("*"):
+            key = key[:-1]
+            text, _ = _decode_extended(text, None)
+        else:
+            text = unquote_header_value(text)
+        result[key] = text
+    return result
