@@ -93,8 +93,7 @@ class AppContext(Exchange):
         self.on_loop = self.has_body = False
         self.plan = self.rule = self.view_args = self.routing_exception = self.body = None
         self._g = self._after = None
-        self._request = request
-        self._session = session
+        self._request, self._session = request, session
         if request is not None:
             self.source = request.scope if request.scope is not None else request.environ
 

@@ -258,9 +258,7 @@ async def handle_exception(ctx: AppContext, error: Exception) -> Response:
     if got_request_exception.receivers:
         await emit(ctx, got_request_exception, exception=error)
     propagate = app.config["PROPAGATE_EXCEPTIONS"]
-    if propagate is None:
-        propagate = app.testing or app.debug
-    if propagate:
+    if app.testing or app.debug if propagate is None else propagate:
         try:
             raise error
         finally:
