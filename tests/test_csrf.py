@@ -189,6 +189,36 @@ def test_exempt_views_and_blueprints(client: Callable[..., Any]) -> None:
         protect.exempt(5)
 
 
+@pytest.mark.parametrize("origin", ["https://app.example.co", "https", "", "https://app.example.com"])
+def test_trusted_origins_as_text_trust_nobody(client: Callable[..., Any], origin: str) -> None:
+    app = build(CSRF_TRUSTED_ORIGINS="https://app.example.com", PROPAGATE_EXCEPTIONS=False)
+    headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+    assert client(app).post("/", headers=headers).status_code == 500
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    with pytest.raises(TypeError, match="CSRF_TRUSTED_ORIGINS; expected a list"):
+        app.test_client().post("/", headers=headers)
+
+
+def test_exempt_blueprint_is_known_by_itself_and_not_by_its_name(client: Callable[..., Any]) -> None:
+    app = build()
+    protect = app.extensions["made"]
+    hooks, parent = duoflask.Blueprint("hooks", "a"), duoflask.Blueprint("parent", "a", url_prefix="/nested")
+    namesake = duoflask.Blueprint("hooks", "a", url_prefix="/namesake")
+    for blueprint in (hooks, namesake):
+        blueprint.add_url_rule("/hook", "view", lambda: "hooked", methods=["POST"])
+    protect.exempt(hooks)
+    parent.register_blueprint(hooks)
+    app.register_blueprint(parent)
+    app.register_blueprint(hooks, name="again", url_prefix="/again")
+    app.register_blueprint(namesake)
+    browser = client(app)
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    found = [
+        browser.post(f"{prefix}/hook", headers=headers).status_code for prefix in ("/nested", "/again", "/namesake")
+    ]
+    assert found == [200, 200, 403]
+
+
 def test_refusal_is_an_exception_with_a_handler(client: Callable[..., Any]) -> None:
     app = build()
 

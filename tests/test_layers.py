@@ -48,6 +48,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "urls",
         "security",
         "files",
+        "file_for_environ",
         "folders",
         "helpers",
         "command_groups",
@@ -77,7 +78,19 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "mounting",
     ),
     ("registration", "settings", "app_contexts", "app"),
-    ("cli_types", "middleware", "route_table", "shell", "sessions_cli", "csrf", "cli", "pytest_plugin", "flask_patch"),
+    (
+        "debug",
+        "cli_types",
+        "middleware",
+        "route_table",
+        "shell",
+        "sessions_cli",
+        "migrate",
+        "csrf",
+        "cli",
+        "pytest_plugin",
+        "flask_patch",
+    ),
 )
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

@@ -373,3 +373,20 @@ def test_proxies_compare_and_hash_as_their_objects(local):
     one, two = local.LocalProxy(lambda: 1), local.LocalProxy(lambda: 1)
     assert one == two
     assert len({one, two, 1}) == 1
+
+
+def test_wrapped_is_the_objects_own_while_there_is_one() -> None:
+    for local in (duoflask.local, werkzeug.local):
+        variable: ContextVar[Any] = ContextVar("variable")
+        proxy: Any = local.LocalProxy(variable)
+        assert proxy.__wrapped__ is variable
+
+        def wrapping() -> None: ...
+
+        wrapping.__wrapped__ = test_wrapped_is_the_objects_own_while_there_is_one  # type: ignore[attr-defined]
+        token = variable.set(wrapping)
+        assert proxy.__wrapped__ is test_wrapped_is_the_objects_own_while_there_is_one
+        variable.reset(token)
+        variable.set(5)
+        with pytest.raises(AttributeError):
+            proxy.__wrapped__  # noqa: B018

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sqlite3
 import subprocess
@@ -307,6 +308,46 @@ def test_a_cut_upload_is_an_error_and_never_an_end(client: Any, protocol: str) -
     seen.clear()
     made.post("/asgi", data=b"12345", environ_overrides={"CONTENT_LENGTH": "10"})
     assert seen == ["http.request", "http.disconnect"]
+
+
+def test_files_of_a_wsgi_application_take_few_trips(channel: Any) -> None:
+    opened = io.BytesIO(b"x" * 1_000_000)
+
+    def files(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](opened, 8192)
+
+    app = outer()
+    app.mount("/f", files)
+    made = channel("/f")
+    anyio.run(made.serve, app)
+    assert made.text == "x" * 1_000_000
+    assert len(made.sent) < 8
+    assert opened.closed
+
+
+@pytest.mark.parametrize("colour", ["def", "async def"])
+@pytest.mark.parametrize("size", [5, 3_000_000])
+def test_a_view_of_a_wsgi_application_may_return_an_asgi_application(client: Any, colour: str, size: int) -> None:
+    """Under ASGI, an environ tells of a scope although its request is a WSGI one."""
+
+    async def guest(scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": f"{scope['root_path']} {len(body)}".encode()})
+
+    async def async_view() -> Any:
+        return guest
+
+    inner = duoflask.Flask("inner")
+    inner.add_url_rule("/x", "x", (lambda: guest) if colour == "def" else async_view, methods=["POST"])
+    app = outer()
+    app.mount("/w", lambda environ, start_response: inner.wsgi_app(environ, start_response))
+    assert client(app).post("/w/x", data=b"x" * size).text == f"/w {size}"
 
 
 def test_write_of_start_response_sends_pieces(client: Any) -> None:

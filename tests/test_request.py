@@ -201,14 +201,24 @@ def test_scope_makes_an_environ():
         "headers": HEADERS | {"Content-Type": "a/b"},
     }
     request = over_asgi(**data)
+    request.scope["raw_path"] = b"/r/%C3%A4"
     expected = make_environ(**data)
     made = dict(request.environ)
     assert made.pop("asgi.scope") is request.scope
     assert made.pop("wsgi.input_terminated")
+    assert made.pop("REQUEST_URI") == made.pop("RAW_URI") == "/r/%C3%A4?a=1"
     assert made.pop("wsgi.input").read() == expected.pop("wsgi.input").read()
     assert made == expected
     assert "werkzeug.request" not in request.scope
     assert request.input_stream is request.environ["wsgi.input"]
+
+
+def test_environ_of_a_scope_keeps_bytes_that_are_not_utf8_and_joins_lines():
+    scope = make_scope(root="/r") | {"path": "/r/\ufffd", "raw_path": b"/r/%FF"}
+    scope["headers"] = [(b"x-a", b"1"), (b"x-a", b"2"), (b"cookie", b"a=1"), (b"cookie", b"b=2"), (b"x_a", b"evil")]
+    environ = Request(scope).environ
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/r", "/\xff")
+    assert (environ["HTTP_X_A"], environ["HTTP_COOKIE"]) == ("1, 2", "a=1; b=2")
 
 
 def test_header_views_belong_to_their_protocol():

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import datetime
+import pickle
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +14,7 @@ from werkzeug.test import run_wsgi_app
 
 import duoflask
 from duoflask.exceptions import NotFound
+from duoflask.response import BaseResponse
 from duoflask.testing import create_environ
 
 ours, theirs = duoflask.Response, flask.Response
@@ -134,8 +137,11 @@ def test_constructor_is_that_of_flask(make: Any) -> None:
 
 def test_length_of_a_complete_body_is_always_known() -> None:
     # Werkzeug adds it to `headers` only when a single str or bytes was given.
-    assert ours().headers["Content-Length"] == "0"
-    assert ours(["a", "b"]).headers["Content-Length"] == "2"
+    assert "Content-Length" not in ours().headers
+    assert ("Content-Length", "0") in ours().wsgi_headers()
+    assert ours("").headers["Content-Length"] == "0"
+    assert "Content-Length" not in ours(["a", "b"]).headers
+    assert ("Content-Length", "2") in ours(["a", "b"]).wsgi_headers()
     assert "Content-Length" not in ours(iter("ab")).headers
 
 
@@ -550,3 +556,62 @@ def test_class_without_a_usual_head_sends_none(client: Any, kind: dict[str, Any]
     headers = client(app).get("/").headers
     assert ("Content-Type" in headers) is ("default_mimetype" not in kind)
     assert ("Content-Length" in headers) is ("default_mimetype" in kind)
+
+
+def test_response_made_of_anothers_dict_is_the_same_response() -> None:
+    class Adopting(ours):
+        def __init__(self, response: Any) -> None:
+            self.__dict__ = response.__dict__
+            self.extra = 1
+
+    first = ours("body", 201, {"X-A": "b"}, content_type="a/b")
+    closed: list[int] = []
+    first.call_on_close(lambda: closed.append(1))
+    second = Adopting(first)
+    assert (second.get_data(), second.status_code, second.content_type) == (b"body", 201, "a/b")
+    assert second.headers is first.headers
+    assert second.extra == 1
+    second.close()
+    assert closed == [1]
+    streamed = Adopting(ours(iter("ab")))
+    assert streamed.is_streamed and streamed.get_data() == b"ab"
+
+
+def test_response_is_copied_with_its_attributes() -> None:
+    first = ours("body", 404, {"X-A": "b"})
+    first.max_cookie_size = 7
+    first.note = "kept"
+    for second in (copy.copy(first), pickle.loads(pickle.dumps(first))):
+        assert (second.get_data(), second.status_code, second.headers["X-A"]) == (b"body", 404, "b")
+        assert (second.max_cookie_size, second.note) == (7, "kept")
+
+
+def test_the_base_class_is_plain_text_and_the_response_html() -> None:
+    assert BaseResponse("x").content_type == "text/plain; charset=utf-8"
+    assert BaseResponse.of_body(b"x").content_type == "text/plain; charset=utf-8"
+    assert duoflask.Response("x").content_type == "text/html; charset=utf-8"
+    assert issubclass(duoflask.Response, BaseResponse)
+
+
+def test_a_view_may_return_the_base_class(client: Any) -> None:
+    app = duoflask.DuoFlask("bases")
+
+    @app.get("/")
+    def view() -> Any:
+        return BaseResponse("<p>", 201, {"X-A": "1"})
+
+    @app.get("/async")
+    async def async_view() -> Any:
+        return BaseResponse("<p>")
+
+    sender = client(app)
+    response = sender.get("/")
+    assert (response.status_code, response.mimetype, response.headers["X-A"]) == (201, "text/plain", "1")
+    assert sender.get("/async").content_type == "text/plain; charset=utf-8"
+
+
+def test_force_type_takes_the_base_class() -> None:
+    forced = duoflask.Response.force_type(BaseResponse("x"))
+    assert type(forced) is duoflask.Response
+    assert forced.content_type == "text/plain; charset=utf-8"
+    assert BaseResponse.force_type(forced) is forced

@@ -145,6 +145,39 @@ def test_guest_with_an_invalid_field_is_ended(client: Any) -> None:
     assert ended.wait(5)
 
 
+@pytest.mark.parametrize("colour", ["def", "async def"])
+@pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
+def test_guest_with_an_invalid_status_is_ended(client: Any, colour: str, protocol: str) -> None:
+    ended = threading.Event()
+
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 9999, "headers": []})
+            await send({"type": "http.response.body", "body": b"x"})
+        finally:
+            ended.set()
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            ended.set()
+
+    def wsgi_broken(environ: Any, start_response: Any) -> Any:
+        start_response("9999 Oops", [])
+        return Body()
+
+    guest = broken if protocol == "asgi" else wsgi_broken
+
+    async def view() -> Any:
+        return guest
+
+    app = duoflask.DuoFlask("app")
+    app.testing = False
+    app.logger.disabled = True
+    app.add_url_rule("/", "view", view if colour == "async def" else lambda: guest)
+    assert client(app).get("/").status_code == 500
+    assert ended.wait(5)
+
+
 # -- force_type and from_app
 
 

@@ -157,11 +157,13 @@ class AppContexts(Settings):
             kwargs: For the client's class.
         """
         kind = self.test_client_class or testing.Client
-        return kind(self, use_cookies=use_cookies, protocol=protocol, **kwargs)
+        if protocol != "wsgi":
+            kwargs["protocol"] = protocol  # a class that was written for Flask takes none
+        return kind(self, self.response_class, use_cookies=use_cookies, **kwargs)
 
     def async_test_client(self, use_cookies: bool = True, **kwargs: Any) -> testing.AsyncClient:
         """Make a client for `async with` that calls the app, as ASGI, on the running loop (asyncio or trio)."""
-        return testing.AsyncClient(self, use_cookies=use_cookies, **kwargs)
+        return testing.AsyncClient(self, self.response_class, use_cookies=use_cookies, **kwargs)
 
     def test_cli_runner(self, **kwargs: Any) -> testing.FlaskCliRunner:
         """Make a runner that invokes the app's commands in this process.

@@ -219,8 +219,12 @@ class _ASGIGateway:
         rule = ctx.rule
         if rule is not None and rule.stream_body:
             ctx.body = chunks_of_channel(ctx)
+            if ctx._request is not None:
+                ctx._request._body = ctx.body
             return
         ctx.body = body = ctx.app._limits_of(rule).new_body()
+        if ctx._request is not None:  # a session store, or a receiver of appcontext_pushed, has asked for it already
+            ctx._request._body = body
         while True:
             message = await ctx.receive()
             if message["type"] == "http.disconnect":

@@ -30,6 +30,7 @@ from .app_loading import (
 from .cli_types import CertParamType, SeparatedPathType
 from .command_groups import AppGroup, with_appcontext
 from .globals import current_app
+from .migrate import migrate_command
 from .route_table import SORT_KEYS, route_table
 from .server import LifespanError, run as run_server
 from .sessions_cli import sessions_group
@@ -193,7 +194,7 @@ class FlaskGroup(AppGroup):
         self._info_args = (None, create_app, set_debug_flag, load_dotenv)
         self._loaded_plugins: set[str] = set()
         if add_default_commands:
-            for command in (run_command, shell_command, routes_command, sessions_group):
+            for command in (run_command, shell_command, routes_command, sessions_group, migrate_command):
                 self.add_command(command)
 
     def make_context(

@@ -8,7 +8,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-__all__ = ["DebugFilesKeyError", "FormDataRoutingRedirect", "attach_enctype_error_multidict"]
+__all__ = ["DebugFilesKeyError", "FormDataRoutingRedirect", "UnexpectedUnicodeError", "attach_enctype_error_multidict"]
+
+
+class UnexpectedUnicodeError(AssertionError, UnicodeError):
+    """Text where bytes were expected: a name of Flask's, which raises it no more either."""
 
 
 class DebugFilesKeyError(KeyError, AssertionError):

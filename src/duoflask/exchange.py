@@ -65,7 +65,7 @@ class Exchange:
             self.gateway.collect_body(self)
 
     def declare_length(self, value: bytes) -> None:
-        """Take note of a Content-Length field of the request; a second one that differs is an error."""
+        """Take note of a Content-Length field of the request; a second one is an error."""
         self.has_body = True
         try:
             length = parse_content_length(value)

@@ -32,7 +32,7 @@ from .response import Response
 from .response_body import Selection
 from .response_conditional import Selected, apply_conditions
 
-__all__ = ["send_file", "send_from_directory"]
+__all__ = ["respond_with_file", "respond_with_file_below", "send_file", "send_from_directory"]
 
 # Without O_NONBLOCK, opening a named pipe waits for somebody to write to it.
 _OPEN_FLAGS: Final = (
@@ -95,7 +95,13 @@ def send_file(
         FileTruncated: It became shorter meanwhile.
     """
     ctx = _request_context("send_file")
-    options = (mimetype, as_attachment, download_name, conditional, etag, last_modified, max_age)
+    return respond_with_file(
+        ctx, path_or_file, mimetype, as_attachment, download_name, conditional, etag, last_modified, max_age
+    )
+
+
+def respond_with_file(ctx: AppContext, path_or_file: Any, *options: Any) -> Response:
+    """Make the response of `send_file` for the request of a context; `options` are its other arguments."""
     if isinstance(path_or_file, str) or hasattr(path_or_file, "__fspath__"):
         path = os.path.join(ctx.app.root_path, path_or_file)
         descriptor = os.open(path, _OPEN_FLAGS)
@@ -109,8 +115,8 @@ def send_file(
         )
     if isinstance(file, TextIOBase):
         raise ValueError(
-            f"the file {getattr(file, 'name', '')!r} is open in text mode, but bytes are sent; write open(path, 'rb'), "
-            "or BytesIO for a StringIO"
+            f"the file {getattr(file, 'name', '')!r} is open in text mode; expected one open in binary mode, because "
+            "bytes are sent; write open(path, 'rb'), or BytesIO for a StringIO"
         )
     start, size = 0, None
     if isinstance(file, BytesIO):
@@ -155,6 +161,24 @@ def send_from_directory(
         FileTruncated: It became shorter meanwhile.
     """
     ctx = _request_context("send_from_directory")
+    return respond_with_file_below(
+        ctx, directory, path, mimetype, as_attachment, download_name, conditional, etag, last_modified, max_age
+    )
+
+
+def respond_with_file_below(
+    ctx: AppContext,
+    directory: Any,
+    path: Any,
+    mimetype: str | None = None,
+    as_attachment: bool = False,
+    download_name: str | None = None,
+    conditional: bool = True,
+    etag: bool | str = True,
+    last_modified: datetime | int | float | None = None,
+    max_age: int | Callable[[str | None], int | None] | None = None,
+) -> Response:
+    """Make the response of `send_from_directory` for the request of a context."""
     folder = os.path.join(ctx.app.root_path, directory)
     joined = safe_join(folder, os.fspath(path))
     if joined is None:

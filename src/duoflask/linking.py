@@ -113,6 +113,22 @@ def make_adapter(app: App, request: Request | None) -> MapAdapter | None:
     )
 
 
+def _hostless_adapter(app: App, ctx: AppContext, external: bool) -> MapAdapter:
+    """Make what builds URLs for a request whose Host is untrusted or impossible: a path needs none.
+
+    Without it, a Host would be enough to make an error page with a link in it fail.
+
+    Raises:
+        SecurityError: A view asks for an absolute URL.
+    """
+    request = ctx.request
+    if external and ctx.rule is not None and ctx.routing_exception is not None:
+        raise ctx.routing_exception
+    server_name = app.config["SERVER_NAME"] or (request.server or ("localhost",))[0]
+    script_name = request.root_path or None
+    return app.url_map.bind(server_name, script_name=script_name, url_scheme=request.scheme)
+
+
 def inject_defaults(app: App, endpoint: str, values: dict[str, Any]) -> None:
     """Let the `url_defaults` functions of an endpoint's blueprints and the app add to the values of a URL."""
     names: tuple[str | None, ...] = (None, *reversed(blueprint_chain(endpoint)))
@@ -139,6 +155,8 @@ def build_url(
             endpoint = f"{blueprint}{endpoint}" if blueprint else endpoint[1:]
         if external is None:
             external = scheme is not None
+        if adapter is None and isinstance(ctx.routing_exception, HTTPException):
+            adapter = _hostless_adapter(app, ctx, external)
     else:
         adapter = ctx.url_adapter if ctx is not None and ctx.app is app else app.create_url_adapter(None)
         if external is None:

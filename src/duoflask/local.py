@@ -145,7 +145,7 @@ def _getter(local: Any, name: str | None, unbound: Callable[[], Exception]) -> C
 
 
 # Looked up on the proxy itself, never on what it stands for, once the latter lacks them.
-_OWN: Final = frozenset({"_get_current_object", "__wrapped__", "_LocalProxy__get", "_LocalProxy__wrapped"})
+_OWN: Final = frozenset({"_get_current_object", "_LocalProxy__get", "_LocalProxy__wrapped"})
 
 
 class LocalProxy(Generic[_T]):
@@ -174,14 +174,14 @@ class LocalProxy(Generic[_T]):
 
     def __getattribute__(self, name: str) -> Any:
         if name in _OWN:
-            if name == "__wrapped__":
-                name = "_LocalProxy__wrapped"
             return object.__getattribute__(self, name)
         try:
             current = object.__getattribute__(self, "_LocalProxy__get")()
         except RuntimeError:
             if name == "__class__":
                 return type(self)
+            if name == "__wrapped__":  # what it would be asked of, as `functools` has it
+                return object.__getattribute__(self, "_LocalProxy__wrapped")
             if name in ("__dict__", "__doc__"):
                 return {} if name == "__dict__" else type(self).__doc__
             raise
@@ -203,7 +203,7 @@ class LocalProxy(Generic[_T]):
         try:
             return repr(self._get_current_object())
         except RuntimeError:
-            return f"<{type(self).__name__} unbound>"
+            return "<LocalProxy unbound>"
 
     def __dir__(self) -> Iterable[str]:
         try:

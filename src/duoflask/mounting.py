@@ -141,9 +141,9 @@ class Mounts:
             if not lifecycle.has_started(_IN_THREAD):
                 ctx = self._starting(_IN_THREAD)
                 WSGIDriver(ctx, lifecycle.start_for(ctx)).resume()
-            return mounted(shifted, start_response)  # type: ignore[no-any-return]
-        except HTTPException as exc:  # the start-up failed, or the request cannot be translated
+        except HTTPException as exc:  # the start-up failed
             return exc(environ, start_response)  # type: ignore[no-any-return]
+        return mounted(shifted, start_response)  # type: ignore[no-any-return]
 
     def serve_asgi(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
         """Answer an ASGI connection with a mounted application; None if it is the app's own."""

@@ -93,7 +93,7 @@ class RequestBody(Connection):
     @cached_property
     def environ(self) -> dict[str, Any]:
         """The WSGI environ; under ASGI one made from the scope (PEP 3333)."""
-        environ = environ_from_scope(self)
+        environ = environ_from_scope(self.scope)
         if self._body is not None:
             environ["wsgi.input"] = self._body
         return environ

@@ -29,6 +29,8 @@ __all__ = ["BaseResponse", "Response", "encoded"]
 _R = TypeVar("_R", bound="BaseResponse")
 
 _new: Final = object.__new__
+_own_dict: Final[Any] = vars(ResponseContent)["__dict__"]
+_SLOTS: Final = (*ResponseHead.__slots__, "_iterable", "_on_close")
 
 
 class BaseResponse(ResponseContent):
@@ -81,14 +83,35 @@ class BaseResponse(ResponseContent):
             self.status_code = self.default_status
         if direct_passthrough:
             self.direct_passthrough = True
-        if response is None:
-            self._body = b""
-        elif isinstance(response, (str, bytes, bytearray)):
+        if isinstance(response, (str, bytes, bytearray)):
             self.set_data(response)
+        elif response is None or isinstance(response, (list, tuple)):
+            if self._headers is None:
+                self._headers = self.headers  # while there is no body, and so no Content-Length that hooks would see
+            self._body = b"".join(map(encoded, response)) if response else b""
         else:
             self.response = response
         if not self._has_usual_head:
             self._note_head()
+
+    @property
+    def __dict__(self) -> dict[str, Any]:
+        """What no slot holds, and a copy of what the slots hold.
+
+        For classes that make a response of another one by `self.__dict__ = response.__dict__`.
+        """
+        own: dict[str, Any] = _own_dict.__get__(self)
+        try:
+            own["_in_slots"] = [getattr(self, name) for name in _SLOTS]
+        except AttributeError:  # it is being made
+            pass
+        return own
+
+    @__dict__.setter
+    def __dict__(self, value: dict[str, Any]) -> None:
+        _own_dict.__set__(self, value)
+        for name, held in zip(_SLOTS, value.get("_in_slots", ())):
+            setattr(self, name, held)
 
     # -- the end
 
@@ -271,9 +294,7 @@ class BaseResponse(ResponseContent):
         if isinstance(response, cls):
             return response
         twin = cls.of_body(b"")
-        twin.__dict__.update(response.__dict__)
-        for name in (*ResponseHead.__slots__, "_iterable", "_on_close"):
-            setattr(twin, name, getattr(response, name))
+        twin.__dict__ = dict(response.__dict__)
         if response._headers is None and response._default_headers[0] != cls._default_headers[0]:
             twin._headers = response.headers
         if not cls._has_usual_head:
@@ -293,7 +314,12 @@ class BaseResponse(ResponseContent):
             TypeError: It is no application, or starts no response.
             BaseException: What the application raised.
         """
-        response = cls(*answer_of(app, environ))
+        taken = answer_of(app, environ)
+        try:
+            response = cls(*taken)
+        except BaseException:  # a head that could not be sent; the application has to end all the same
+            taken.close()
+            raise
         if buffered:
             if response.is_async:
                 async_to_sync(response.make_sequence_async)()

@@ -81,6 +81,13 @@ class Taken(NamedTuple):
     status: int | str
     headers: Any
 
+    def close(self) -> None:
+        """End the application without reading its body."""
+        if hasattr(self.body, "aclose"):
+            async_to_sync(self.body.aclose)()
+        else:
+            self.body.close()
+
 
 def answer_of(app: Any, environ: WSGIEnvironment) -> Taken:
     """Call an application and take its answer, whose body is still being made.
@@ -149,7 +156,8 @@ def _chained(written: list[bytes], rest: Iterator[bytes]) -> Iterable[bytes]:
 
 def _answer_of_asgi(app: Any, environ: WSGIEnvironment) -> Taken:
     """The application's body is pulled by whoever reads this answer's, chunk by chunk."""
-    original = environ.get("asgi.scope")
+    # A WSGI server that itself stands on ASGI leaves its scope there, too; the request is the environ's then.
+    original = environ.get("asgi.scope") if _context_of(environ) is None else None
     # What this server offers beside the protocol (`pathsend`, `trailers`) is not ours to pass on.
     scope: Scope = foreign.scope_from_environ(environ) if original is None else {**original, "extensions": {}}
     guest = foreign.Guest(app, scope, _request_body(environ))
@@ -168,11 +176,11 @@ def _request_body(environ: WSGIEnvironment) -> Callable[[], Any]:
     Under WSGI it is collected right here, in the server's thread, as it is for every async function.
     """
     ctx = _context_of(environ)
-    if "asgi.scope" in environ:
-        stream = environ["wsgi.input"]
-    elif ctx is not None:
+    if ctx is not None:
         ctx.leaves_thread()
         stream = ctx.request.stream
+    elif "asgi.scope" in environ:
+        stream = environ["wsgi.input"]
     else:
         stream = Request(environ, populate_request=False)._collected(None)
     read = _in_thread(stream.read)

@@ -54,6 +54,7 @@ class ResponseHead:
     """None until somebody looks; until then `_default_headers` and the length are what is sent."""
     _status: str
     _status_code: int
+    _max_cookie_size: int | None = None
 
     # The context of the app, if one is active; set from above.
     _context: ClassVar[Any] = type(None)
@@ -91,7 +92,7 @@ class ResponseHead:
     @property
     def max_cookie_size(self) -> int:
         """The size from which on `set_cookie` warns, in bytes: MAX_COOKIE_SIZE, unless set here; 0 for never."""
-        own: int | None = self.__dict__.get("max_cookie_size")
+        own = self._max_cookie_size
         if own is None:
             ctx = self._context()
             return DEFAULT_MAX_COOKIE_SIZE if ctx is None else ctx.app.config["MAX_COOKIE_SIZE"]
@@ -99,7 +100,7 @@ class ResponseHead:
 
     @max_cookie_size.setter
     def max_cookie_size(self, value: int) -> None:
-        self.__dict__["max_cookie_size"] = value
+        self.__dict__["_max_cookie_size"] = value
 
     # -- status
 

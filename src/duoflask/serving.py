@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import anyio
@@ -17,7 +18,20 @@ import anyio.from_thread
 from .lazy import LazyModule
 from .server import Server, ServerConfig, bind, run
 
-__all__ = ["BaseWSGIServer", "WSGIRequestHandler", "is_running_from_reloader", "make_server", "run_simple"]
+__all__ = [
+    "BaseWSGIServer",
+    "LISTEN_QUEUE",
+    "ThreadedWSGIServer",
+    "WSGIRequestHandler",
+    "connection_dropped_errors",
+    "get_interface_ip",
+    "get_sockaddr",
+    "is_running_from_reloader",
+    "make_server",
+    "run_simple",
+    "run_with_reloader",
+    "select_address_family",
+]
 
 middleware: Any = LazyModule(f"{__package__}.middleware")  # for `static_files` only
 
@@ -26,6 +40,9 @@ _WERKZEUG_ONLY: Final = frozenset(
     {"processes", "passthrough_errors", "request_handler", "threaded", "use_debugger", "use_evalex", "use_reloader"}
     | {"exclude_patterns", "extra_files", "reloader_interval", "reloader_type"}
 )
+
+LISTEN_QUEUE: Final = 128
+connection_dropped_errors: Final = (ConnectionError, TimeoutError, ssl.SSLEOFError)
 
 _NO_TLS: Final = (
     "the built-in server speaks no TLS yet; pass ssl_context=None, and put a proxy with a certificate in front of it"
@@ -108,6 +125,13 @@ class BaseWSGIServer:
             sock.close()
 
 
+class ThreadedWSGIServer(BaseWSGIServer):
+    """The same under the name that Werkzeug has for one with a thread a request; WSGI applications run in threads."""
+
+    multithread = True
+    daemon_threads = True
+
+
 def make_server(
     host: str,
     port: int,
@@ -184,6 +208,55 @@ def _interface(app: Any) -> Any:
 def is_running_from_reloader() -> bool:
     """Whether this process is the one that a reloader restarts."""
     return os.environ.get("WERKZEUG_RUN_MAIN") == "true"
+
+
+def run_with_reloader(
+    main_func: Callable[[], None],
+    extra_files: Iterable[str] | None = None,
+    exclude_patterns: Iterable[str] | None = None,
+    interval: float = 1,
+    reloader_type: str = "auto",
+) -> None:
+    """Call a function that serves; there is no reloader yet, and a warning in the log says so.
+
+    Args:
+        main_func: The function.
+        extra_files: Accepted for Werkzeug's sake, as all that follow.
+        exclude_patterns: See there.
+        interval: See there.
+        reloader_type: See there.
+    """
+    _log("warning", "duoflask has no reloader yet: a change of the code needs a restart by hand")
+    main_func()
+
+
+def select_address_family(host: str, port: int) -> socket.AddressFamily:
+    """Return the family of sockets for an address: unix for `unix://`, IPv6 for one with a colon, else IPv4."""
+    if host.startswith("unix://"):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def get_sockaddr(host: str, port: int, family: socket.AddressFamily) -> tuple[str, int] | str:
+    """Return what `socket.bind()` takes for an address; a host's name is looked up."""
+    if host.startswith("unix://"):
+        return os.path.abspath(host[len("unix://") :])
+    try:
+        addresses = socket.getaddrinfo(host, port, family, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        return host, port
+    return next(address for *_, address in addresses)  # type: ignore[return-value]
+
+
+def get_interface_ip(family: socket.AddressFamily) -> str:
+    """Return the address by which others reach this machine, or the loopback one; nothing is sent."""
+    ipv6 = family == socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect(("2001:db8::1" if ipv6 else "192.0.2.1", 9))  # addresses of RFC 3849 and 5737: nobody's
+            return str(sock.getsockname()[0])
+    except OSError:
+        return "::1" if ipv6 else "127.0.0.1"
 
 
 def _log(type: str, message: str, *args: Any, **kwargs: Any) -> None:

@@ -53,9 +53,12 @@ def plan_of_unmatched(app: App, prefixes: Map, ctx: AppContext, path: str) -> Pl
     if app._find is None and not app.url_map.host_matching and ctx.url_adapter is not None:
         domain = ctx.url_adapter.subdomain or ""
     try:
-        rule, _ = prefixes.find(_SLASHES_RE.sub("/", f"/{path}").rstrip("/") or "/", "GET", domain)
+        found = prefixes.find(_SLASHES_RE.sub("/", f"/{path}").rstrip("/") or "/", "GET", domain)
     except (HTTPException, RedirectRequired):
+        found = None
+    if found is None:
         return app._plan(None)
+    rule = found[0]
     key = (prefixes, rule.endpoint)  # no endpoint has this name
     plan = plans.get(key)
     if plan is None:

@@ -187,3 +187,5 @@ def test_body_that_waits_to_be_asked_for_is_not_drained():
     assert source.tell() == 0
     drain_input({"wsgi.input": source}, 60)
     assert source.tell() == 60
+    drain_input({"wsgi.input": source, "HTTP_EXPECT": "100-continue", "SERVER_SOFTWARE": "gunicorn/25.0"}, 40)
+    assert source.tell() == 100

@@ -6,6 +6,8 @@ import io
 from typing import Any
 
 import pytest
+import werkzeug._internal
+import werkzeug.sansio.utils
 import werkzeug.wsgi
 from hypothesis import given, strategies as st
 
@@ -160,3 +162,17 @@ def test_wrap_file_prefers_the_servers_wrapper() -> None:
     file = io.BytesIO(b"x")
     assert isinstance(tools.wrap_file({}, file), tools.FileWrapper)
     assert tools.wrap_file({"wsgi.file_wrapper": lambda *args: args}, file, 5) == (file, 5)
+
+
+@given(st.text(), st.text())
+def test_texts_in_an_environ_are_werkzeugs(text: str, raw: str) -> None:
+    if text.isprintable():
+        assert tools.wsgi_encoded(text) == werkzeug._internal._wsgi_encoding_dance(text)
+        assert tools.wsgi_decoded(tools.wsgi_encoded(text)) == text
+    tools.wsgi_decoded(raw)
+
+
+@pytest.mark.parametrize("coding", [None, "chunked", "gzip"])
+@pytest.mark.parametrize("length", [None, "2", " 2", "2 ", "a", "-2", "+2", "1_0", "\u0662"])
+def test_announced_length_is_werkzeugs(length: str | None, coding: str | None) -> None:
+    assert tools.content_length_of(length, coding) == werkzeug.sansio.utils.get_content_length(length, coding)

@@ -189,3 +189,10 @@ def test_root_path_is_taken_off_either_form_of_path():
     assert split_root_path("/x", "/api") == "/x"
     assert split_root_path("/apix", "/api") == "/apix"
     assert split_root_path("/x", "") == "/x"
+
+
+@pytest.mark.parametrize(
+    "uri", ["itms-services://?action=download&url=x", "a://", "a:?b", "http://h?x", "file:///p", "//?a", "a:///?b"]
+)
+def test_an_empty_authority_stays(uri: str) -> None:
+    assert iri_to_uri(uri) == werkzeug.urls.iri_to_uri(uri)

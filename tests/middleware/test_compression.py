@@ -209,6 +209,7 @@ def test_files_are_compressed_and_their_parts_are_not(client: Any, tmp_path: Pat
     part = get(client, app, path="/a.txt", headers={"Range": "bytes=0-9"})
     assert (part.status_code, part.text) == (206, TEXT[:10])
     assert part.headers["ETag"].startswith('"')
+    assert part.headers["Vary"] == "Accept-Encoding"
 
 
 def test_a_large_body_is_compressed_in_a_thread() -> None:
@@ -327,6 +328,20 @@ def test_wsgi_applications_of_every_kind_pass_the_validator(app: Any, accept: st
     assert headers.get("Content-Encoding") == ("gzip" if accept == "gzip" else None)
     if method == "GET":
         assert (gzip.decompress(data) if accept == "gzip" else data).startswith(TEXT.encode())
+
+
+@pytest.mark.parametrize("body", ["text", iter(["piece"])], ids=["complete", "pieces"])
+def test_a_head_that_the_server_refuses_ends_the_request(body: Any) -> None:
+    app = answering(body)
+    ended: list[Any] = []
+    app.teardown_request(ended.append)
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        raise LookupError("refused")
+
+    with pytest.raises(LookupError, match="refused"):
+        app(create_environ("/", headers={"Accept-Encoding": "gzip"}), start_response)
+    assert len(ended) == 1
 
 
 def test_write_is_compressed_too() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import anyio
 import pytest
 
 import duoflask
@@ -172,6 +173,25 @@ def test_a_mistake_is_told_when_it_is_made(args: Any, options: Any, message: str
 def test_any_origin_a_peer_sends_is_no_error(client: Any, origin: str) -> None:
     made = client(make_app([A, re.compile(r"https://([a-z]+\.)?example\.com")]))
     assert made.get("/", headers={"Origin": origin}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", [b"https://a\x7f.example", b"\x00", b"https://\xff", b"a\x0bb"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_a_pattern_that_allows_all_sends_no_control_character_back(
+    channel: Any, wsgi_call: Any, origin: bytes, method: str
+) -> None:
+    app = make_app(re.compile(r".*", re.DOTALL))
+    made = channel("/", method=method)
+    made.scope["headers"] += [(b"origin", origin), (b"access-control-request-method", b"PUT")]
+    anyio.run(made.serve, app)
+    answer = wsgi_call(
+        app,
+        method=method,
+        environ_overrides={"HTTP_ORIGIN": origin.decode("latin-1"), "HTTP_ACCESS_CONTROL_REQUEST_METHOD": "PUT"},
+    )
+    answer.close()
+    assert answer.status[:3] == str(made.status) == ("200" if method == "GET" else "204")
+    assert b"access-control-allow-origin" not in dict(made.sent[0]["headers"])
 
 
 def test_a_websocket_passes_by() -> None:

@@ -98,3 +98,14 @@ def test_the_apps_of_a_duoflask_app_keep_their_contexts_apart(dispatched: Any) -
     client = dispatched(DispatcherMiddleware(outer, {"/in": inner}))
     assert client.get("/call").text == "inner||/y outer 1"
     assert client.get("/in/z").text == "inner|/in|/z"
+
+
+@pytest.mark.parametrize("length", ["abc", "-1", "1_0", "\xb2"])
+def test_an_invalid_length_is_a_400_for_an_asgi_application(wsgi_call: Any, length: str) -> None:
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("it has no request to answer")
+
+    dispatcher = DispatcherMiddleware(app_named("main"), {"/a": asgi})
+    served = wsgi_call(dispatcher, "/a", method="POST", environ_overrides={"CONTENT_LENGTH": length})
+    assert "invalid Content-Length" in served.read()
+    assert served.status.startswith("400")

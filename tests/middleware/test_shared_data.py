@@ -105,6 +105,19 @@ def test_names_may_be_refused(served: Any, folder: Path) -> None:
     assert client.get("/f/sub/b.css").text == "b {}"
 
 
+@pytest.mark.parametrize(
+    "path", ["a.txt/", "a.txt//", "a.txt/.", "x/../a.txt/", "./a.txt/.", "/a.txt/", "deep/a.txt", "deep/./a.txt/."]
+)
+@pytest.mark.parametrize("pattern", ["*.txt", "a*"])
+def test_a_name_is_refused_however_its_path_is_written(served: Any, folder: Path, path: str, pattern: str) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "a.txt").write_text("deep")
+    options = {"exports": {"/f": str(folder)}, "disallow": pattern}
+    client = served(**options)
+    assert client.get(f"/f/{path}").text.startswith("app has")
+    assert Client(Reference(client.application.app, **options)).get(f"/f/{path}").text.startswith("app has")
+
+
 def test_the_first_export_that_has_the_file_wins(served: Any, folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

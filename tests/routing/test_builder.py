@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from duoflask.routing import BuildError, Map, MapAdapter, Rule
@@ -83,3 +85,53 @@ def test_build_error_of_an_empty_map() -> None:
         adapter().build("x")
     assert caught.value.suggested is None
     assert "no rules" in str(caught.value)
+
+
+def test_external_url_follows_what_the_adapter_is_bound_to() -> None:
+    bound = adapter(Rule("/a", endpoint="a"), Rule("/b", endpoint="b", subdomain="api"))
+    for _ in range(2):
+        assert bound.build("a", force_external=True) == "http://example.com/app/a"
+        assert bound.build("b") == "http://api.example.com/app/b"
+    bound.server_name, bound.script_name, bound.url_scheme, bound.subdomain = "b.org", "/x/", "https", "api"
+    assert bound.build("a", force_external=True) == "https://b.org/x/a"
+    assert bound.build("b") == "/x/b"
+
+
+def test_one_function_is_made_for_the_rules_of_an_endpoint() -> None:
+    bound = adapter(Rule("/a/<int:n>", endpoint="x"), Rule("/a/<int:n>/<b>", endpoint="x"), Rule("/o", endpoint="o"))
+    assert bound.build("x", {"n": 1}) == bound.build("x", {"n": 1}) == "/app/a/1"
+    assert bound.build("x", {"n": 1, "b": "c"}) == "/app/a/1/c"
+    assert set(bound.map.recipes) == {"x"}
+
+
+@pytest.mark.parametrize(("values", "missing"), [({}, "['n']"), ({"n": None}, "['n']"), ({"b": 1}, "['n']")])
+def test_missing_value_is_named_by_the_recipe_as_by_the_rule(values: dict[str, object], missing: str) -> None:
+    bound = adapter(Rule("/a/<int:n>", endpoint="x"))
+    for _ in range(3):
+        with pytest.raises(BuildError, match=rf"specify values {re.escape(missing)}"):
+            bound.build("x", values)
+        assert bound.build("x", {"n": 1}) == "/app/a/1"
+
+
+def test_host_matching_builds_on_the_bound_host_first() -> None:
+    bound = Map(
+        [
+            Rule("/a", endpoint="one", host="one.example"),
+            Rule("/b", endpoint="both", host="two.example"),
+            Rule("/b", endpoint="both", host="one.example"),
+            Rule("/c", endpoint="any", host="<name>.example"),
+        ],
+        host_matching=True,
+    ).bind("one.example", "/app")
+    for _ in range(2):
+        assert bound.build("one") == "/app/a"
+        assert bound.build("one", force_external=True) == "http://one.example/app/a"
+        assert bound.build("both") == "/app/b"
+        assert bound.build("any", {"name": "one"}) == "/app/c"
+        assert bound.build("any", {"name": "two"}) == "http://two.example/app/c"
+
+
+def test_script_name_of_slashes_makes_no_host() -> None:
+    bound = Map([Rule("/<path:p>", endpoint="x")]).bind("h", "//")
+    for _ in range(2):
+        assert bound.build("x", {"p": "/evil.example"}) == "/evil.example"

@@ -4,9 +4,21 @@ import threading
 import time
 
 import pytest
+import werkzeug.routing
 
+import duoflask.routing
 from duoflask.http.errors import BadHost, MethodNotAllowed, NotFound
-from duoflask.routing import Map, MapAdapter, RedirectRequired, RequestRedirect, Rule, WebsocketMismatch
+from duoflask.routing import (
+    Map,
+    MapAdapter,
+    NoMatch,
+    RedirectRequired,
+    RequestPath,
+    RequestRedirect,
+    Rule,
+    StateMachineMatcher,
+    WebsocketMismatch,
+)
 
 
 def adapter(*rules: Rule, **options: object) -> MapAdapter:
@@ -48,14 +60,10 @@ def test_find_returns_rule_and_new_arguments() -> None:
     assert arguments == {"n": 7}
 
 
-def test_find_raises_new_errors() -> None:
+def test_find_says_what_is_wrong() -> None:
     url_map = Map([Rule("/a", endpoint="a", methods=["POST", "PUT"]), Rule("/ws", endpoint="w", websocket=True)])
-    caught = []
     for _ in range(2):
-        with pytest.raises(NotFound) as missing:
-            url_map.find("/b", "GET")
-        caught.append(missing.value)
-    assert caught[0] is not caught[1]
+        assert url_map.find("/b", "GET") is None
     with pytest.raises(MethodNotAllowed) as wrong:
         url_map.find("/a", "GET")
     assert wrong.value.valid_methods == ["POST", "PUT"]
@@ -194,10 +202,10 @@ def test_several_path_converters_stay_linear(path: str) -> None:
         Rule("/<path:a>/<b>/<path:c>/<d>/<path:e>/end", endpoint="3"),
         Rule("/<path:a>-<path:b>-<path:c>x", endpoint="4"),
     )
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(NotFound):
         bound.match(path)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 1
 
 
 def test_concurrent_first_matches_agree() -> None:
@@ -244,10 +252,10 @@ def test_subclasses_of_rule_and_map_work() -> None:
 
 
 def test_ten_thousand_rules_are_registered_in_a_second() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     url_map = Map([Rule(f"/r{number}/<int:a>/x/<b>", endpoint=number) for number in range(10000)])
     assert url_map.find("/r9999/1/x/2", "GET")[1] == {"a": 1, "b": "2"}
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 2
 
 
 def environ(**changes: str) -> dict[str, object]:
@@ -298,3 +306,157 @@ def test_environ_of_another_host_warns_and_matches_nothing() -> None:
         bound = url_map.bind_to_environ(environ(), "example.org")
     with pytest.raises(NotFound):
         bound.match()
+
+
+def test_scope_binds_as_an_environ() -> None:
+    url_map = Map([Rule("/", endpoint="index"), Rule("/ws", endpoint="ws", websocket=True)])
+    scope = {
+        "type": "websocket",
+        "scheme": "wss",
+        "path": "/ws",
+        "query_string": b"",
+        "headers": [(b"host", b"a.b:443")],
+    }
+    bound = url_map.bind_to_scope(scope)
+    assert (bound.server_name, bound.url_scheme, bound.match()) == ("a.b", "wss", ("ws", {}))
+    assert bound.build("ws") == "wss://a.b/ws"
+    assert url_map.bind_to_scope({**scope, "type": "http"}, "b", subdomain="x").get_host(None) == "x.b"
+
+
+def test_object_with_an_environ_or_a_scope_binds_too() -> None:
+    url_map = Map([Rule("/<a>", endpoint="x", methods=["POST"])])
+
+    class WithEnviron:
+        environ = environ()
+
+    class WithScope:
+        scope = {"type": "http", "method": "POST", "path": "/y", "query_string": b"", "headers": [(b"host", b"a")]}
+
+    assert url_map.bind_to_environ(WithEnviron()).match() == ("x", {"a": "café"})
+    assert url_map.bind_to_environ(WithScope()).match() == ("x", {"a": "y"})
+
+
+def test_standard_port_of_the_server_name_is_no_part_of_it() -> None:
+    url_map = Map([Rule("/<a>", endpoint="x")])
+    for port, changes in (("80", {}), ("443", {"wsgi.url_scheme": "https", "HTTP_HOST": "api.example.com:443"})):
+        assert url_map.bind_to_environ(environ(**changes), f"Example.com:{port}").subdomain == "api"
+
+
+def test_map_is_asked_for_its_rules() -> None:
+    first, second, alias = (
+        Rule("/<a>", endpoint="x"),
+        Rule("/<a>/<b>", endpoint="x"),
+        Rule("/y", endpoint="x", alias=True),
+    )
+    other = Rule("/o", endpoint="o")
+    url_map = Map([first, other, alias, second])
+    assert list(url_map.iter_rules()) == [second, first, alias, other]
+    assert list(url_map.iter_rules("o")) == [other]
+    with pytest.raises(KeyError):
+        url_map.iter_rules("missing")
+    with pytest.raises(KeyError):
+        url_map.is_endpoint_expecting("missing", "a")
+    assert repr(Map([other.empty()])) == "Map([<Rule '/o' -> o>])"
+
+
+def test_lock_class_is_used() -> None:
+    locks: list[object] = []
+
+    class Own(Map):
+        @staticmethod
+        def lock_class() -> object:  # type: ignore[override]
+            locks.append(threading.Lock())
+            return locks[-1]
+
+    assert Own([Rule("/", endpoint="x")]).bind("h").match("/") == ("x", {})
+    assert len(locks) == 1
+
+
+def test_refreshed_rule_is_read_again() -> None:
+    rule = Rule("/old", endpoint="x")
+    url_map = Map([rule])
+    assert url_map.bind("h").build("x") == "/old"
+    rule.rule = "/new/<a>"
+    rule.refresh()
+    assert url_map.bind("h").match("/new/1") == ("x", {"a": "1"})
+    assert url_map.bind("h").build("x", {"a": 2}) == "/new/2"
+
+
+def test_settings_changed_later_hold_from_then_on() -> None:
+    url_map = Map([Rule("/a/b", endpoint="x")])
+    url_map.merge_slashes = False
+    assert url_map.find("/a//b", "GET") is None
+    url_map.sort_parameters = True
+    assert url_map.bind("h").build("x", {"b": "1", "a": "2"}) == "/a/b?a=2&b=1"
+
+
+def test_rule_belongs_to_one_map() -> None:
+    rule = Rule("/", endpoint="x")
+    Map([rule])
+    with pytest.raises(RuntimeError, match=r"add a copy, rule.empty\(\)"):
+        Map([rule])
+
+
+def test_parts_of_redirects_are_made_by_the_adapter() -> None:
+    short, long = Rule("/all/", {"page": 1}, endpoint="all"), Rule("/all/<int:page>", endpoint="all")
+    bound = Map([short, long, Rule("/every", {"page": 1}, endpoint="all", alias=True)]).bind(
+        "h", "/app", "s", query_args="q=1"
+    )
+    bound.map.update()
+    assert bound.get_default_redirect(long, "GET", {"page": 1}, {"a": "b c"}) == "http://h/app/all/?a=b+c"
+    assert bound.get_default_redirect(long, "GET", {"page": 2}, "") is None
+    assert (
+        bound.make_alias_redirect_url("s|/every", "all", {"page": 1}, "GET", {"a": [1, 2]})
+        == "http://h/app/all/?a=1&a=2"
+    )
+    assert bound.make_redirect_url("/x") == "http://s.h/app/x?q=1"
+    assert bound.make_redirect_url("x", {"a": 1}, domain_part="t") == "http://t.h/app/x?a=1"
+    assert bound.encode_query_args({"a": "ü", "b": None}) == "a=%C3%BC"
+    assert [bound.get_host(None), bound.get_host(""), bound.get_host("t")] == ["s.h", "h", "t.h"]
+
+
+def test_dispatch_takes_path_and_method_and_raises_errors_of_the_view() -> None:
+    bound = adapter(Rule("/a", endpoint="a", methods=["PUT"]))
+
+    def view(endpoint: object, values: object) -> object:
+        raise BadHost()
+
+    with pytest.raises(BadHost):
+        bound.dispatch(view, "/a", "put")
+    assert isinstance(bound.dispatch(view, "/a", "PUT", catch_http_exceptions=True), BadHost)
+    with pytest.raises(MethodNotAllowed):
+        bound.dispatch(view, "/a")
+
+
+def test_path_and_method_are_those_that_were_bound() -> None:
+    bound = Map([Rule("/a", endpoint="a", methods=["PUT"])]).bind("h", path_info="/a", default_method="PUT")
+    assert bound.match() == ("a", {})
+    assert bound.test() and not bound.test(method="GET") and not bound.test("/b")
+    assert bound.allowed_methods() == ["PUT"]
+    rule, arguments = bound.match(return_rule=True)
+    assert (rule.endpoint, arguments) == ("a", {})
+
+
+def test_matcher_is_used_alone() -> None:
+    url_map = Map([Rule("/<a>", endpoint="x"), Rule("/b", endpoint="b", methods=["GET"])])
+    matcher = StateMachineMatcher(True)
+    for rule in url_map.iter_rules():
+        matcher.add(rule)
+    matcher.update()
+    rule, arguments = matcher.match("", "/1", "GET", False)
+    assert (rule.endpoint, arguments) == ("x", {"a": "1"})
+    with pytest.raises(RequestPath) as redirected:
+        matcher.match("", "//b", "GET", False)
+    assert redirected.value.path_info == "/b"
+    with pytest.raises(NoMatch) as missing:
+        matcher.match("", "/1/2", "GET", False)
+    assert (missing.value.have_match_for, missing.value.websocket_mismatch) == (set(), False)
+
+
+def test_every_name_of_werkzeugs_is_there() -> None:
+    for name in werkzeug.routing.__dict__:
+        if isinstance(getattr(werkzeug.routing, name), type):
+            assert name in duoflask.routing.__all__
+    assert {"NoMatch", "RequestPath", "RuleFactory", "StateMachineMatcher", "parse_converter_args"} <= set(
+        duoflask.routing.__all__
+    )

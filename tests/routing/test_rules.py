@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from duoflask.routing import EndpointPrefix, Map, Rule, RuleTemplate, Subdomain, Submount
+from duoflask.routing import BaseConverter, EndpointPrefix, Map, Rule, RuleTemplate, Subdomain, Submount
 
 
 def message(error: type[Exception], pattern: str) -> str:
@@ -35,6 +35,10 @@ def place(text: str) -> str:
         ("/<a>/<int:a>", ValueError, "a", "a name of its own"),
         ("/<int(*):a>", ValueError, "*", ""),
         ("/<int(maximum=3):a>", TypeError, "maximum=3", ""),
+        ("/<string(minlength=5, maxlength=2):a>", ValueError, "minlength=5, maxlength=2", ""),
+        ("/<string(length=-1):a>", ValueError, "length=-1", ""),
+        ("/<string(length=x):a>", ValueError, "length=x", ""),
+        ("/<any():a>", ValueError, "<any():a>", ""),
     ],
 )
 def test_misspelt_rule_is_an_error_that_points_at_the_place(
@@ -116,3 +120,33 @@ def test_template_fills_in_its_rules() -> None:
     resource = RuleTemplate([Rule("/$name/<int:id>", endpoint="$name.show", defaults={"kind": "$name"})])
     url_map = Map([resource(name="user"), resource(name="page")])
     assert url_map.bind("h").match("/page/3") == ("page.show", {"id": 3, "kind": "page"})
+
+
+def test_misspelt_subdomain_and_host_point_at_the_place() -> None:
+    with pytest.raises(LookupError) as caught:
+        Map([Rule("/", subdomain="<slug:a>.x", endpoint="x")])
+    assert place(str(caught.value.args[0])) == "slug"
+    with pytest.raises(ValueError) as malformed:
+        Map([Rule("/", host="<a", endpoint="x")], host_matching=True)
+    assert place(str(malformed.value)) == "<a"
+
+
+def test_own_converter_with_a_malformed_regex_is_an_error_at_registration() -> None:
+    class Broken(BaseConverter):
+        regex = "(a"
+
+    with pytest.raises(ValueError) as caught:
+        Map([Rule("/<broken:a>", endpoint="x")], converters={"broken": Broken})
+    assert place(str(caught.value)) == "<broken:a>"
+
+
+def test_redirect_to_an_unknown_placeholder_is_an_error_at_registration() -> None:
+    with pytest.raises(ValueError) as caught:
+        Map([Rule("/old/<int:id>", redirect_to="new/<idd>/x")])
+    assert place(str(caught.value)) == "<idd>"
+    assert "Write <id> instead." in str(caught.value)
+
+
+def test_default_that_its_converter_refuses_is_an_error_at_registration() -> None:
+    with pytest.raises(ValueError):
+        Map([Rule("/<any(a, b):x>", {"x": "c"}, endpoint="x")])

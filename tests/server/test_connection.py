@@ -314,6 +314,45 @@ async def test_departure_is_told_to_an_application_that_waits(connect: Any) -> N
     assert watcher.seen == ["http.disconnect"]  # type: ignore[attr-defined]
 
 
+async def looks(receive: Any) -> bool:
+    with anyio.move_on_after(0.002):
+        return bool((await receive())["type"] == "http.disconnect")
+    return False
+
+
+async def test_departure_is_told_to_an_application_that_looks_in_short_turns(connect: Any) -> None:
+    seen = []
+
+    async def polls(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        with anyio.move_on_after(2):
+            while not await looks(receive):
+                await anyio.sleep(0.02)
+            seen.append("gone")
+
+    async with connect(polls, half_closed_timeout=60) as client:
+        await client.send(GET)
+        await anyio.sleep(0.2)
+        await client.stream.aclose()
+        with anyio.fail_after(3):
+            await client.done.wait()
+    assert seen == ["gone"]
+
+
+async def test_half_closed_client_gets_its_answer_while_the_application_looks_in_short_turns(connect: Any) -> None:
+    async def polls(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        for _ in range(10):
+            assert not await looks(receive)
+            await anyio.sleep(0.02)
+        await hello(scope, receive, send)
+
+    async with connect(polls) as client:
+        await client.send(GET)
+        await client.stream.send_eof()
+        assert (await client.read_all()).endswith(b"\r\n\r\nhello")
+
+
 async def test_client_that_leaves_with_its_request_is_gone_after_a_while(connect: Any) -> None:
     watcher.seen = []  # type: ignore[attr-defined]
     async with connect(watcher, half_closed_timeout=0.05) as client:

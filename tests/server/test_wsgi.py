@@ -8,7 +8,8 @@ from wsgiref.validate import validator
 import anyio
 import pytest
 
-from duoflask.server.wsgi import WSGIAdapter, build_environ
+from duoflask.foreign import build_environ
+from duoflask.server.wsgi import WSGIAdapter
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +51,7 @@ async def test_environ_follows_pep_3333() -> None:
             (b"cookie", b"c=d"),
         ],
     }
-    environ = build_environ(scope, None)  # type: ignore[arg-type]
+    environ = build_environ(scope)
     expected = {
         "REQUEST_METHOD": "POST",
         "SCRIPT_NAME": "/root",
@@ -64,7 +65,7 @@ async def test_environ_follows_pep_3333() -> None:
         "REMOTE_PORT": "99",
         "CONTENT_TYPE": "text/x",
         "CONTENT_LENGTH": "3",
-        "HTTP_X_A": "1,\xff",
+        "HTTP_X_A": "1, \xff",
         "HTTP_COOKIE": "a=b; c=d",
         "wsgi.url_scheme": "https",
         "wsgi.input_terminated": True,

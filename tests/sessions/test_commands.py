@@ -11,7 +11,7 @@ import pytest
 import duoflask
 from duoflask.app_loading import ScriptInfo
 from duoflask.cli import cli
-from duoflask.sessions import Change, store_key
+from duoflask.sessions import Change, SessionInterface, Store, store_key
 
 A, B, C = (store_key(name) for name in "abc")
 
@@ -71,3 +71,39 @@ def test_signed_cookies_have_no_store(command: str) -> None:
     result = run(duoflask.Flask("a"), command)
     assert result.exit_code == 2
     assert "SESSION_STORE" in result.output
+
+
+class Lost(Store):
+    name = "lost"
+
+    def records(self) -> Any:
+        raise self._unavailable(OSError("no route")) from OSError("no route")
+
+    def sweep(self) -> int:
+        raise self._unavailable(OSError("no route")) from OSError("no route")
+
+
+@pytest.mark.parametrize("args", [("list",), ("count",), ("sweep",), ("revoke", "--all")])
+def test_failing_stores_end_a_command_in_one_line(args: tuple[str, ...]) -> None:
+    app = duoflask.Flask("a")
+    app.config["SESSION_STORE"] = Lost()
+    result = run(app, *args)
+    assert (result.exit_code, result.output) == (1, "Error: the session store lost is unavailable: no route\n")
+
+
+@pytest.mark.parametrize("args", [("list",), ("count",), ("revoke", "--all")])
+def test_caches_cannot_be_listed(args: tuple[str, ...]) -> None:
+    app = duoflask.Flask("a")
+    app.config["SESSION_STORE"] = pytest.importorskip("cachelib").SimpleCache()
+    result = run(app, *args)
+    assert result.exit_code == 2
+    assert "CacheStore cannot list its sessions" in result.output
+
+
+def test_an_interface_of_ones_own_is_named() -> None:
+    class Own(SessionInterface):
+        pass
+
+    app = duoflask.Flask("a")
+    app.session_interface = Own()
+    assert "kept by its own Own" in run(app, "list").output

@@ -342,7 +342,7 @@ def test_max_cookie_size_warns(app: Any, client: Callable[..., Any]) -> None:
     browser = client(app)
     value = "".join(random.Random(1).choices("abcdefghijklmnop", k=300))
     with pytest.warns(
-        UserWarning, match=r"the cookie 'session' has \d+ bytes .*; browsers drop cookies over 200 bytes"
+        UserWarning, match=r"the 'session' cookie is too large: \d+ bytes .*; browsers drop cookies over 200 bytes"
     ):
         browser.get(f"/set?a={value}")
     app.config["MAX_COOKIE_SIZE"] = 0
@@ -704,3 +704,21 @@ def test_session_is_opened_once_and_at_the_first_look(app: Any, client: Callable
     assert counted == []
     browser.get("/get")
     assert len(counted) == 1
+
+
+def test_secret_key_may_be_a_constant_of_a_subclass(client: Callable[..., Any]) -> None:
+    class App(duoflask.Flask):
+        secret_key = SECRET  # type: ignore[assignment]
+        testing = True  # type: ignore[assignment]
+
+    app = App("a")
+
+    @app.route("/")
+    def count() -> str:
+        session["count"] = session.get("count", 0) + 1
+        return str(session["count"])
+
+    browser = client(app)
+    assert [browser.get("/").text for _ in range(3)] == ["1", "2", "3"]
+    with app.test_request_context():
+        session["a"] = 1

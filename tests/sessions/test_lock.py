@@ -12,7 +12,8 @@ import pytest
 
 import duoflask
 from duoflask import session
-from duoflask.sessions import StoreUnavailable, store_key
+from duoflask.sessions import Change, StoreUnavailable, store_key
+from duoflask.sessions.stores.memory import MemoryStore
 
 
 @pytest.fixture
@@ -291,6 +292,98 @@ def test_workers_that_wait_do_not_keep_the_holder_from_ending(tmp_path: Any) -> 
     with anyio.from_thread.start_blocking_portal():
         anyio.run(main)
     app.session_interface.store.close()
+
+
+@pytest.mark.parametrize("path", ["/inside", "/inside/async"])
+def test_changes_inside_values_count(path: str, app: Any, client: Callable[..., Any]) -> None:
+    @app.route("/list")
+    def make_list() -> str:
+        session["list"] = []
+        return ""
+
+    def change_outside() -> None:
+        session["list"].append("before")
+        session.modified = True
+
+    @app.route("/inside")
+    def inside() -> Any:
+        change_outside()
+        with session.lock():
+            session["list"].append("in")
+        return session["list"]
+
+    @app.route("/inside/async")
+    async def inside_async() -> Any:
+        change_outside()
+        async with session.lock():
+            session["list"].append("in")
+        return session["list"]
+
+    browser = client(app)
+    browser.get("/list")
+    assert browser.get(path).json == ["before", "in"]
+    assert browser.get("/n").json == {"list": ["before", "in"]}
+
+
+def test_cancelled_while_it_asks_for_the_lock(client: Callable[..., Any]) -> None:
+    class Slow(MemoryStore):
+        does_io = True
+        is_async = True
+
+        async def load_async(self, key: str) -> Any:
+            return self.load(key)
+
+        async def lock_async(self, key: str, token: str, seconds: float) -> bool:
+            answer = self.lock(key, token, seconds)
+            await anyio.sleep(10)  # it is locked, and the answer is on its way
+            return answer
+
+        async def unlock_async(self, key: str, token: str) -> None:
+            await anyio.sleep(0)
+            self.unlock(key, token)
+
+        async def write_async(self, change: Any) -> bool:
+            return self.write(change)
+
+        async def close_async(self) -> None:
+            pass
+
+    app = duoflask.Flask("a")
+    store = app.config["SESSION_STORE"] = Slow()
+    store.write(Change(store_key("A" * 43), time.time() + 60, {"n": "1"}, create=True))
+
+    async def main() -> None:
+        scope = {"headers": {"Cookie": "session=" + "A" * 43}}
+        async with app.test_request_context(**scope):
+            session._awaits_store = True
+            with anyio.move_on_after(0.05) as waited:
+                async with session.lock():
+                    pass
+            assert waited.cancelled_caught
+
+    anyio.run(main)
+    assert store.lock(store_key("A" * 43), "next", 1)
+
+
+def test_lock_that_cannot_be_given_back_leaves_what_was_written(client: Callable[..., Any]) -> None:
+    class Failing(MemoryStore):
+        def unlock(self, key: str, token: str) -> None:
+            raise self._unavailable(OSError("gone"))
+
+    app = duoflask.Flask("a")
+    store = app.config["SESSION_STORE"] = Failing()
+    store.write(Change(store_key("A" * 43), time.time() + 60, {"n": "1"}, create=True))
+
+    @app.route("/")
+    def view() -> str:
+        with session.lock():
+            session["n"] += 1
+        return str(session["n"])
+
+    browser = client(app)
+    browser.set_cookie("session", "A" * 43)
+    assert browser.get("/").text == "2"
+    assert store.load(store_key("A" * 43)).values == {"n": "2"}
 
 
 def test_cancelled_block_is_unlocked(make: Callable[..., Any], tmp_path: Any) -> None:

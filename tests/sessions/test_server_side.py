@@ -337,8 +337,45 @@ def test_clear_and_set_leaves_nothing_of_others(client: Callable[..., Any]) -> N
     browser.get("/set?a=1")
     before = sid(browser)
     browser.get("/change")
-    assert sid(browser) == before
+    assert sid(browser) != before
     assert browser.get("/get").json == {"n": 1}
+
+
+def test_cleared_session_has_a_new_id_and_the_old_one_opens_nothing(app: Any, client: Callable[..., Any]) -> None:
+    @app.route("/relogin")
+    async def relogin() -> str:
+        session.clear()  # so begins the login of Flask's tutorial
+        session["user"] = "ada"
+        return ""
+
+    browser, attacker = client(app), client(app)
+    attacker.get("/set?a=1")
+    browser.set_cookie("session", sid(attacker))
+    browser.get("/relogin")
+    assert browser.get("/get").json == {"user": "ada"}
+    assert attacker.get("/get").json == {}
+    assert count(app) == 1
+
+
+@pytest.mark.parametrize("path", ["/body", "/body/async"])
+def test_body_is_there_although_the_store_was_read_first(path: str, app: Any, client: Callable[..., Any]) -> None:
+    @app.route("/body", methods=["POST"])
+    def body() -> Any:
+        return [request.form.get("n"), request.get_json(silent=True), session.get("a")]
+
+    @app.route("/body/async", methods=["POST"])
+    async def body_async() -> Any:
+        return [request.form.get("n"), request.get_json(silent=True), session.get("a")]
+
+    @app.route("/body/stream", methods=["POST"], stream_body=True)
+    def stream() -> Any:
+        return request.get_data()
+
+    browser = client(app)
+    browser.get("/set?a=1")
+    assert browser.post(path, data={"n": "2"}).json == ["2", None, "1"]
+    assert browser.post(path, json={"n": 2}).json == [None, {"n": 2}, "1"]
+    assert browser.post("/body/stream", data=b"abc").data == b"abc"
 
 
 def test_emptying_does_not_take_what_another_request_adds(client: Callable[..., Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import sqlite3
 import stat
 import threading
@@ -297,6 +299,71 @@ def test_redis_that_does_not_answer_costs_one_timeout(own_redis: Any) -> None:
     assert time.monotonic() - began < 1.0
     own_redis.thaw()
     assert values(store) == {"n": "1"}
+    store.close()
+
+
+def test_silent_redis_costs_one_timeout_on_asyncio_too(own_redis: Any) -> None:
+    store = make_store(own_redis.url, "", 0.5, "")
+
+    async def main() -> None:
+        await store.load_async(A)
+        own_redis.freeze()
+        for _ in range(2):  # an open connection, and one that is being made
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                await store.load_async(A)
+            assert time.monotonic() - began < 0.9
+        own_redis.thaw()
+        assert await store.load_async(A) is None
+        await store.close_async()
+
+    asyncio.run(main())
+
+
+def test_redis_loses_no_cancellation(shared_redis: Any) -> None:
+    store = make_store(shared_redis.url, "", 2.0, "")
+
+    async def main() -> None:
+        async def work() -> None:
+            await store.load_async(A)
+            await asyncio.sleep(10)
+
+        for turns in range(25):
+            task = asyncio.ensure_future(work())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
+            assert task.cancelled(), turns
+        await store.close_async()
+
+    asyncio.run(main())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # that the connections of those loops were never closed
+def test_redis_keeps_nothing_of_loops_that_are_closed(shared_redis: Any) -> None:
+    store = make_store(shared_redis.url, "", 2.0, "")
+    for _ in range(5):
+        asyncio.run(store.load_async(A))
+    assert len(store._by_loop) == 1
+
+    async def close() -> None:
+        await store.load_async(A)
+        await store.close_async()
+
+    asyncio.run(close())
+    assert not store._by_loop
+    gc.collect()
+
+
+def test_redis_that_moved_a_record_and_is_asked_again_says_so(shared_redis: Any) -> None:
+    store = make_store(shared_redis.url, "", 2.0, "again:")
+    store.write(change(values={"n": "1"}, create=True))
+    move = Change(B, time.time() + 60, {"m": "2"}, moved_from=A)
+    assert [store.write(move), store.write(move)] == [True, True]
+    assert store.load(B).values == {"n": "1", "m": "2"}
+    assert store.load(A) is None
+    store.delete(B)
     store.close()
 
 

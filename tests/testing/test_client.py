@@ -15,8 +15,9 @@ import pytest
 import werkzeug.test
 from client_apps import MARK, Boom, LivingApp, asgi_app, wsgi_app
 
+import duoflask
 from duoflask import DuoFlask, g, has_request_context, request
-from duoflask.response import Response
+from duoflask.response import BaseResponse
 from duoflask.testing import (
     Client,
     ClientRedirectError,
@@ -76,7 +77,7 @@ def test_call_arguments_are_werkzeugs(client: Client, args: Any, kwargs: Any) ->
 def test_response_is_a_response(client: Client) -> None:
     response = client.get("/")
     assert isinstance(response, TestResponse)
-    assert isinstance(response, Response)
+    assert isinstance(response, BaseResponse)
     assert (response.status, response.mimetype) == ("200 OK", "application/json")
     assert response.content_type == "application/json"
     assert response.text == response.get_data(as_text=True) == response.data.decode()
@@ -88,7 +89,7 @@ def test_response_is_a_response(client: Client) -> None:
 
 
 def test_a_response_class_is_mixed_in() -> None:
-    class Mine(Response):
+    class Mine(duoflask.Response):
         def hello(self) -> str:
             return self.status
 
@@ -511,3 +512,126 @@ def test_an_unknown_protocol_is_refused() -> None:
 def test_a_protocol_error_comes_out() -> None:
     with pytest.raises(ProtocolError):
         Client(lambda environ, start_response: [b"x"]).get("/")
+
+
+@pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
+def test_responses_of_an_app_are_of_its_class_too(protocol: Any) -> None:
+    class Own(duoflask.Response):
+        @property
+        def json(self) -> Any:
+            return 49
+
+        def __eq__(self, other: object) -> bool:
+            return self.status_code == other
+
+        __hash__ = None  # type: ignore[assignment]
+
+    app = duoflask.Flask("a")
+    app.response_class = Own
+    app.add_url_rule("/", view_func=lambda: {"a": 1})
+    with app.test_client(protocol=protocol) as client:
+        response = client.get("/")
+        assert isinstance(response, Own) and response.json == 49
+        assert response == 200
+        assert client.get("/missing") == 404
+
+
+def test_client_class_that_was_written_for_flask_gets_flasks_arguments() -> None:
+    seen: list[Any] = []
+
+    class Own(Client):
+        def __init__(self, application: Any, response_wrapper: Any = None, use_cookies: bool = True) -> None:
+            seen.append((application, response_wrapper, use_cookies))
+            super().__init__(application, response_wrapper, use_cookies)
+
+    app = duoflask.Flask("a")
+    app.test_client_class = Own
+    app.test_client(use_cookies=False)
+    assert seen == [(app, duoflask.Response, False)]
+
+
+@pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
+def test_response_is_streamed_until_it_is_read_as_in_werkzeug(protocol: Any) -> None:
+    for framework, options in ((flask, {}), (duoflask, {"protocol": protocol})):
+        app = framework.Flask("a")
+        app.add_url_rule("/", view_func=lambda: "text")
+        client = app.test_client(**options)
+        response = client.get("/")
+        assert response.is_streamed
+        assert response.data == b"text"
+        assert not response.is_streamed
+        assert not client.get("/", buffered=True).is_streamed
+        if framework is duoflask:
+            client.close()
+
+
+def test_request_that_an_extensions_own_client_asks_for_carries_the_cookies() -> None:
+    for framework in (flask, duoflask):
+        app = framework.Flask("a")
+        client = app.test_client()
+        client.set_cookie("a", "b")
+        request = client._request_from_builder_args(args=(), kwargs={"path": "/x?y=1", "headers": {"X-A": "c"}})
+        assert (request.path, request.args["y"], request.headers["X-A"]) == ("/x", "1", "c")
+        client._add_cookies_to_wsgi(request.environ)
+        assert request.environ["HTTP_COOKIE"] == "a=b"
+
+
+@pytest.mark.parametrize("host", ["[", "[:e:1]:80", "a:b", "a.test:99999", "[::1", ""])
+def test_a_host_that_is_none_is_sent(client: Client, host: str) -> None:
+    # Whatever a test sends reaches the app; the client itself needs the host for its cookies only.
+    assert client.get("/", headers={"Host": host}).status_code == 200
+    assert client.get("/", headers={"Host": host}, follow_redirects=True).status_code == 200
+
+
+def test_an_odd_host_is_the_apps_to_refuse() -> None:
+    app = DuoFlask("hosts")
+
+    @app.get("/")
+    def view() -> str:
+        return request.host
+
+    for protocol in ("wsgi", "asgi"):
+        with app.test_client(protocol=protocol) as sender:
+            assert sender.get("/", headers={"Host": "[:e:1]:80"}).status_code == 400
+
+
+def test_the_request_of_a_plain_apps_response_is_a_request(client: Client) -> None:
+    sent = client.post("/p?a=1&a=2", data={"b": "c"}).request
+    assert isinstance(sent, duoflask.Request)
+    assert (sent.args.getlist("a"), sent.path, sent.method) == (["1", "2"], "/p", "POST")
+
+
+def test_the_response_of_an_apps_client_is_of_its_class() -> None:
+    class Mine(duoflask.Response):
+        default_mimetype = "text/x-mine"
+
+    app = DuoFlask("classes")
+    assert isinstance(app.test_client().get("/"), duoflask.Response)
+    app.response_class = Mine
+    first, second = app.test_client().get("/"), app.test_client().get("/")
+    assert isinstance(first, Mine)
+    assert type(first) is type(second)
+
+
+@pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
+def test_request_inside_an_application_context_has_a_g_of_its_own(protocol: Any) -> None:
+    # As in Flask's next version; in 3.1 the request of a test takes over the context that is active, and its g.
+    app = duoflask.Flask("a")
+
+    @app.route("/")
+    async def index() -> str:
+        g.name = "inner"
+        return "ok"
+
+    with app.app_context(), app.test_client(protocol=protocol) as client:
+        g.name = "outer"
+        assert client.get("/").text == "ok"
+        with app.app_context():
+            assert "name" not in g
+
+    with app.app_context():
+        g.name = "outer"
+        client = app.test_client(protocol=protocol)
+        client.get("/")
+        assert g.name == "outer"
+        client.close()

@@ -10,7 +10,7 @@ from flask.testing import EnvironBuilder as FlaskBuilder
 from hypothesis import given, strategies as st
 from werkzeug.formparser import parse_form_data
 
-from duoflask.testing import EnvironBuilder, PlainEnvironBuilder, create_environ
+from duoflask.testing import EnvironBuilder, PlainEnvironBuilder, create_environ, stream_encode_multipart
 from duoflask.testing.scope import make_scope, read_body
 
 
@@ -246,3 +246,16 @@ def test_body_is_read_as_far_as_content_length_says(length: str | None, expected
     if length is not None:
         environ["CONTENT_LENGTH"] = length
     assert read_body(environ) == expected
+
+
+@pytest.mark.parametrize("use_tempfile", [False, True])
+def test_an_encoded_form_is_in_memory_unless_it_is_large(use_tempfile: bool) -> None:
+    stream, length, boundary = stream_encode_multipart({"a": "x" * 500}, use_tempfile, threshold=100)
+    assert isinstance(stream, io.BytesIO) != use_tempfile
+    environ = {
+        "wsgi.input": stream,
+        "CONTENT_LENGTH": str(length),
+        "CONTENT_TYPE": f"multipart/form-data; boundary={boundary}",
+    }
+    assert parse_form_data(environ)[1]["a"] == "x" * 500
+    stream.close()

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import werkzeug.test
 
 from duoflask.testing import ProtocolError
-from duoflask.testing.wsgi_run import run_wsgi
+from duoflask.testing.wsgi_run import run_wsgi, run_wsgi_app
 
 
 class Body:
@@ -129,3 +131,66 @@ def twice(environ: Any, start_response: Any) -> list[bytes]:
 def test_an_app_that_breaks_the_protocol_is_refused(app: Any, message: str) -> None:
     with pytest.raises(ProtocolError, match=message):
         run_wsgi(app, {})
+
+
+PIECES = [
+    lambda: Body(b"a", b"b"),
+    lambda: [b"a", b"b"],
+    lambda: ["a", 5],  # nothing is checked
+    lambda: [],
+    lambda: iter([b""]),
+]
+
+
+@pytest.mark.parametrize("make", PIECES)
+@pytest.mark.parametrize("buffered", [False, True])
+def test_run_wsgi_app_is_werkzeugs(make: Any, buffered: bool) -> None:
+    bodies = make(), make()
+    answers = []
+    for run, body in zip((run_wsgi_app, werkzeug.test.run_wsgi_app), bodies):
+        pieces, status, headers = run(app_of(body, ("X-A", "1"), ("X-A", "2")), {"wsgi.version": (1, 0)}, buffered)
+        got = (list(pieces), status, list(headers))
+        getattr(pieces, "close", lambda: None)()
+        answers.append((got, getattr(body, "closed", None)))
+    assert answers[0] == answers[1]
+
+
+def test_run_wsgi_app_reads_no_further_than_the_start() -> None:
+    body = Body(b"a", b"b")
+    run_wsgi_app(app_of(body), {})
+    assert (body.taken, body.closed) == (1, 0)
+
+
+def test_run_wsgi_app_keeps_what_is_written_in_front() -> None:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])(b"written ")
+        yield b"and "
+        yield b"yielded"
+
+    assert b"".join(run_wsgi_app(app, {})[0]) == b"written and yielded"
+
+
+def test_run_wsgi_app_gives_the_app_a_copy() -> None:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        environ["a"] = 2
+        start_response("200 OK", [])
+        return []
+
+    environ = {"a": 1}
+    run_wsgi_app(app, environ)
+    run_wsgi_app(app, SimpleNamespace(environ=environ))
+    assert environ == {"a": 1}
+
+
+def test_run_wsgi_app_raises_what_the_app_reports_or_forgets() -> None:
+    def reporting(environ: Any, start_response: Any) -> Iterable[bytes]:
+        try:
+            raise LookupError("in the app")
+        except LookupError:
+            start_response("500 Oh", [], sys.exc_info())
+        return []
+
+    with pytest.raises(LookupError):
+        run_wsgi_app(reporting, {})
+    with pytest.raises(ProtocolError):
+        run_wsgi_app(lambda environ, start_response: [b"x"], {})

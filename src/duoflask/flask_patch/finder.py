@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from .names import MODULES, VERSIONS
+from .names import MODULES, VERSIONS, places
 
 __all__ = ["install"]
 
@@ -27,9 +27,8 @@ class _Names(ModuleType):
         super().__init__(name, f"What duoflask has of {name}.")
         self._originals: dict[str, Any] = {}
         self.__path__: list[str] = []  # a package without a folder: nothing of an installed one is found below it
-        places = _places(MODULES[name])
-        self.__dict__["_places"] = places
-        self.__all__ = [public for public in places if public[0] != "_"]
+        self.__dict__["_places"] = found = places(MODULES[name])
+        self.__all__ = [public for public in found if public[0] != "_"]
 
     def __getattr__(self, name: str) -> Any:
         place = self._places.get(name)
@@ -46,7 +45,7 @@ class _Names(ModuleType):
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a name; one of duoflask's is set there as well, so that whoever replaces it for a test changes what runs."""
+        """Set a name; one of duoflask's is set there as well: who replaces it for a test changes what runs."""
         place = self.__dict__.get("_places", {}).get(name)
         if place is not None and place[1]:
             module = importlib.import_module(place[0])
@@ -62,16 +61,6 @@ class _Names(ModuleType):
 
     def __dir__(self) -> Iterable[str]:
         return sorted({*super().__dir__(), *self._places})
-
-
-def _places(table: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Each name's module and attribute there; `here=there` renames, and a name alone in "" is a module."""
-    places = {}
-    for module, names in table.items():
-        for entry in names.split():
-            name, _, attribute = entry.partition("=")
-            places[name] = (module, attribute or name) if module else (attribute or name, "")
-    return places
 
 
 class _Finder(MetaPathFinder, Loader):
@@ -108,15 +97,16 @@ class _Distribution(Distribution):
         return Path(path)
 
 
+_ANY_DISTRIBUTION: Final = DistributionFinder.Context()
+
+
 class _Distributions(DistributionFinder):
-    """Answers extensions that ask for the version of Flask or Werkzeug where neither is installed."""
+    """Answers extensions that ask for the version of Flask or Werkzeug where none is installed, or another one."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
         return None
 
-    def find_distributions(
-        self, context: DistributionFinder.Context = DistributionFinder.Context()
-    ) -> Iterator[Distribution]:
+    def find_distributions(self, context: DistributionFinder.Context = _ANY_DISTRIBUTION) -> Iterator[Distribution]:
         if context.name is not None and context.name.lower() in VERSIONS:
             yield _Distribution(context.name)
 
@@ -140,10 +130,15 @@ def install() -> None:
                 "conftest.py, or as 'pytest -p duoflask.flask_patch')"
             )
     sys.meta_path.insert(0, _FINDER)
+    if any(_installed(top) != version for top, version in VERSIONS.items()):
+        sys.meta_path.insert(0, _Distributions())
     for top in VERSIONS:
         importlib.import_module(top)
-        try:
-            distribution(top)
-        except PackageNotFoundError:
-            if not any(isinstance(finder, _Distributions) for finder in sys.meta_path):
-                sys.meta_path.append(_Distributions())
+
+
+def _installed(name: str) -> str | None:
+    """The version of a package that is installed."""
+    try:
+        return distribution(name).version
+    except PackageNotFoundError:
+        return None

@@ -29,7 +29,7 @@ READ_SIZE: Final = 65_536
 def serve_asgi_in_thread(
     app: ASGIApplication, environ: WSGIEnvironment, start_response: StartResponse, state: dict[str, Any] | None = None
 ) -> Iterable[bytes]:
-    """Serve one request of a WSGI server with an ASGI application.
+    """Serve one request of a WSGI server with an ASGI application; one with an invalid Content-Length gets a 400.
 
     Args:
         app: The application.
@@ -38,14 +38,16 @@ def serve_asgi_in_thread(
         state: What the application's lifespan left for its requests.
 
     Raises:
-        HTTPException: An invalid Content-Length (400).
         ValueError: A status or header field of the application's that could not be sent.
         BaseException: What the application raised before it answered.
     """
     scope = scope_from_environ(environ)
     if state is not None:
         scope["state"] = state.copy()
-    stream = _stream_of(environ)
+    try:
+        stream = _stream_of(environ)
+    except HTTPException as exc:  # an invalid Content-Length
+        return exc(environ, start_response)  # type: ignore[no-any-return]
     visit = _Visit()
     driver = WSGIDriver(visit, _converse(app, scope, stream))
     start, first, complete = driver.resume()

@@ -78,8 +78,12 @@ def drain(stream: Any, size: int = MAX_DRAINED_BODY) -> None:
 
 
 def drain_input(environ: dict[str, Any], length: int | None) -> None:
-    """Drain the refused body of a WSGI request of this declared length, unless its client waits to be told to send."""
-    if length is not None and "HTTP_EXPECT" not in environ:  # RFC 9110 10.1.1
+    """Drain the refused body of a WSGI request of this declared length, unless its client waits to be told to send.
+
+    gunicorn has told it before it calls the application.
+    """
+    waits = "HTTP_EXPECT" in environ  # RFC 9110 10.1.1
+    if length is not None and not (waits and not environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")):
         drain(environ["wsgi.input"], length)
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection
 from io import BytesIO
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from .cookies import parse_cookie_pairs
 from .descriptors import cached_property
@@ -54,7 +55,7 @@ class Connection(RequestFields):
     @cached_property
     def environ(self) -> dict[str, Any]:
         """The WSGI environ; under ASGI one made from the scope (PEP 3333)."""
-        return environ_from_scope(self)
+        return environ_from_scope(self.scope)
 
     # the request line
 
@@ -226,20 +227,21 @@ def _decode_wsgi(text: str | None) -> str:
     return text.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def environ_from_scope(connection: Connection) -> dict[str, Any]:
-    """Return a WSGI environ (PEP 3333) made of an ASGI scope; `wsgi.input` is empty."""
-    scope = connection.scope
-    server = connection.server or ("localhost", None)
+def environ_from_scope(scope: Any) -> dict[str, Any]:
+    """Return a WSGI environ (PEP 3333) made of an ASGI `http` scope; `wsgi.input` is empty."""
+    root: str = scope.get("root_path") or ""
+    server = scope.get("server") or ("localhost", 80)
+    query: bytes = scope.get("query_string") or b""
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": connection.method,
-        "SCRIPT_NAME": connection.root_path.encode("utf-8", "replace").decode("latin-1"),
-        "PATH_INFO": connection.path.encode("utf-8", "replace").decode("latin-1"),
-        "QUERY_STRING": connection.query_string.decode("latin-1"),
-        "SERVER_NAME": server[0],
-        "SERVER_PORT": "" if server[1] is None else str(server[1]),
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": root.rstrip("/").encode("utf-8", "replace").decode("latin-1"),
+        "PATH_INFO": _path_bytes(scope, root).decode("latin-1"),
+        "QUERY_STRING": query.decode("latin-1"),
+        "SERVER_NAME": "localhost" if server[1] is None else server[0],
+        "SERVER_PORT": "0" if server[1] is None else str(server[1]),
         "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": connection.scheme,
+        "wsgi.url_scheme": scope.get("scheme", "http"),
         "wsgi.input": BytesIO(),
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
@@ -251,7 +253,22 @@ def environ_from_scope(connection: Connection) -> dict[str, Any]:
     client = scope.get("client")
     if client is not None:
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
-    for name, value in connection.headers:
+    raw_path: bytes | None = scope.get("raw_path")
+    if raw_path:
+        environ["REQUEST_URI"] = environ["RAW_URI"] = (raw_path + (b"?" + query if query else b"")).decode("latin-1")
+    for name, value in ScopeHeaders(scope.get("headers") or ()):
         key = name.upper().replace("-", "_")
         environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
     return environ
+
+
+def _path_bytes(scope: Any, root: str) -> bytes:
+    """The bytes of the path below `root`; servers put U+FFFD for what is no UTF-8."""
+    path: str = scope.get("path") or ""
+    if "\ufffd" in path and scope.get("raw_path"):
+        raw = unquote_to_bytes(scope["raw_path"].partition(b"?")[0])
+        prefix = root.rstrip("/").encode()
+        if not prefix or not raw.startswith(prefix) or raw[len(prefix) : len(prefix) + 1] not in (b"", b"/"):
+            return raw
+        return raw[len(prefix) :]
+    return split_root_path(path, root.rstrip("/")).encode("utf-8", "replace")

@@ -9,6 +9,9 @@ from .around import Middleware
 from .compression import CompressionMiddleware
 from .cors import CORSMiddleware
 from .dispatcher import DispatcherMiddleware
+from .http_proxy import ProxyMiddleware
+from .lint import LintMiddleware
+from .profiler import ProfilerMiddleware
 from .proxy_fix import ProxyFix
 from .shared_data import SharedDataMiddleware
 
@@ -16,7 +19,10 @@ __all__ = [
     "CORSMiddleware",
     "CompressionMiddleware",
     "DispatcherMiddleware",
+    "LintMiddleware",
     "Middleware",
+    "ProfilerMiddleware",
     "ProxyFix",
+    "ProxyMiddleware",
     "SharedDataMiddleware",
 ]

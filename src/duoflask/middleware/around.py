@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from ..foreign import Protocols, protocol_of
-from ..http.headers import EnvironHeaders, ScopeHeaders
+from ..http.header_views import EnvironHeaders, ScopeHeaders
 from ..http.uri import split_root_path
 from .filtering import ResponseFilter, filter_asgi, filter_wsgi
 

@@ -182,10 +182,10 @@ class _CompressionFilter(ResponseFilter):
 
     def _is_wanted(self, status: int, headers: Headers, length: int | None) -> bool:
         """Whether this answer is compressed; caches are told of the choice in either case."""
-        if status == 304:
-            add_vary(headers, "Accept-Encoding")  # as the 200 that it stands for (RFC 9110 15.4.5)
+        if status in (206, 304):
+            add_vary(headers, "Accept-Encoding")  # as the 200 that it stands for (RFC 9110 15.3.7, 15.4.5)
             return False
-        if status < 200 or status in (204, 205, 206) or "Content-Encoding" in headers or "Content-Range" in headers:
+        if status < 200 or status in (204, 205) or "Content-Encoding" in headers or "Content-Range" in headers:
             return False
         if not self._settings.worth_it(headers, length) or any(name in headers for name in _DIGESTS):
             return False

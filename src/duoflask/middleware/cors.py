@@ -94,8 +94,8 @@ class CORSMiddleware(Middleware):
         """What Access-Control-Allow-Origin says to an origin; None for nothing."""
         if self._any:
             return "*"
-        if origin is None:
-            return None
+        if origin is None or not (origin.isascii() and origin.isprintable()):
+            return None  # RFC 6454 7.1; what a pattern lets through is sent back
         if origin.lower() in self._origins or any(pattern.fullmatch(origin) for pattern in self._patterns):
             return origin
         return None

@@ -97,7 +97,11 @@ class _Filtered:
                 data = self._amend.whole(int(status[:3]), headers, b"".join(self._body))
                 self._start_response(status, headers._list, *exc_info)
                 return [data]
-            self._release()
+            try:
+                self._release()
+            except BaseException:  # the server refuses the head; the application has to end all the same
+                self.close()
+                raise
             if not self._active:
                 return self._body  # type: ignore[no-any-return]  # the server may know it: wsgi.file_wrapper
         return self

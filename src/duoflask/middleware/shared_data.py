@@ -71,7 +71,7 @@ class SharedDataMiddleware(Middleware):
         """Say whether a file is served; to be replaced by subclasses.
 
         Args:
-            filename: Its path below the export.
+            filename: Its name, without folders.
         """
         return self.disallow is None or not fnmatch(filename, self.disallow)
 
@@ -96,7 +96,8 @@ class SharedDataMiddleware(Middleware):
         for export in wanted:
             name = export.name or path[len(export.prefix) :].lstrip("/")
             joined = safe_join(export.folder, name) if name else None
-            if joined is not None and self.is_allowed(name) and _is_file(joined):
+            # Of the file that is found: a path has many spellings (`x/../secret.cgi/.`).
+            if joined is not None and self.is_allowed(os.path.basename(joined)) and _is_file(joined):
                 return export.app, _for_file(source, name)
         return self.app, source
 

@@ -5,6 +5,7 @@ Re-exports the public names of the package, and nothing else.
 
 from __future__ import annotations
 
+from .adapter import MapAdapter
 from .converters import (
     AnyConverter,
     BaseConverter,
@@ -27,7 +28,8 @@ from .errors import (
     RoutingException,
     WebsocketMismatch,
 )
-from .map import Map, MapAdapter
+from .map import Map
+from .matcher import StateMachineMatcher
 from .rules import EndpointPrefix, Rule, RuleFactory, RuleTemplate, RuleTemplateFactory, Subdomain, Submount
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "RuleFactory",
     "RuleTemplate",
     "RuleTemplateFactory",
+    "StateMachineMatcher",
     "Subdomain",
     "Submount",
     "UUIDConverter",

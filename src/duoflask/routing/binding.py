@@ -12,7 +12,10 @@ from typing import Any
 from ..http.connection import Connection
 from ..http.errors import BadHost
 
-__all__ = ["ascii_host", "request_source", "subdomain_of", "websocket_scheme"]
+__all__ = ["INVALID_SUBDOMAIN", "ascii_host", "request_source", "subdomain_of", "websocket_scheme"]
+
+# No host name has a slash, and no placeholder's text starts with one.
+INVALID_SUBDOMAIN = "/<invalid>"
 
 
 def request_source(environ: Any) -> Any:
@@ -34,17 +37,18 @@ def websocket_scheme(request: Connection) -> str:
 
 
 def subdomain_of(host: str, server_name: str) -> str:
-    """Return what stands before the server's name in the host, `<invalid>` if the host is another."""
+    """Return what stands before the server's name in the host; if the host is another, what no rule matches."""
     if host == server_name:
         return ""
     if host.endswith("." + server_name):
         return host[: -len(server_name)].strip(".")
+    # Of a fixed text, so that it is shown once: the peer chooses the host.
     warnings.warn(
-        f"The request's host {host!r} is not the configured server name {server_name!r} or a subdomain of it:"
-        " no rule matches. Correct SERVER_NAME, or the host that a proxy passes on.",
+        "Current server name (the Host of a request) is neither SERVER_NAME nor a subdomain of it: no rule matches. "
+        "Correct SERVER_NAME, or the host that a proxy passes on.",
         stacklevel=3,
     )
-    return "<invalid>"
+    return INVALID_SUBDOMAIN
 
 
 def ascii_host(server_name: str) -> str:

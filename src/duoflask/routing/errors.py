@@ -33,9 +33,9 @@ class RuleLike(Protocol):
     """What errors read of a rule."""
 
     endpoint: Any
-    arguments: set[str]
+    arguments: frozenset[str]
     defaults: Mapping[str, Any] | None
-    methods: set[str] | None
+    methods: frozenset[str] | None
 
 
 def point_at(message: str, rule: str, start: int, end: int, hint: str = "") -> str:

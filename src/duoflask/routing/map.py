@@ -1,32 +1,30 @@
-"""The map of all rules, and the map bound to a host: matching a path, redirecting, building a URL.
+"""The map of all rules.
 
-Owns registration, the moment at which the tree is built, and what a match means in HTTP (404, 405, 308). Must
-not know applications or request objects.
+Owns registration, and the moment at which what is derived from the rules is made. Must not know applications.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pprint import pformat
 from threading import Lock
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, ClassVar, TypeVar
 
 from ..http.connection import Connection
-from ..http.errors import HTTPException, MethodNotAllowed
 from ..http.uri import decode_percent
+from .adapter import MapAdapter
 from .binding import ascii_host, request_source, subdomain_of, websocket_scheme
-from .builder import RuleBuilder, URLBuilder
 from .converters import DEFAULT_CONVERTERS, BaseConverter
-from .errors import (
-    RedirectRequired,
-    RequestRedirect,
-)
 from .finder import Finder
-from .matcher import Matcher
+from .matcher import StateMachineMatcher
+from .patterns import Variable
+from .recipes import Recipe, recipe_of
 from .rules import Rule, RuleFactory
 
-__all__ = ["Map", "MapAdapter"]
+__all__ = ["Map"]
 
+_Shared = TypeVar("_Shared", bound=Hashable)
 _BUILTIN_CONVERTERS = frozenset(DEFAULT_CONVERTERS.values())
 
 
@@ -74,6 +72,8 @@ class Map(Finder):
         self._registered: list[Rule] = []
         self._rules_by_endpoint: dict[Any, list[Rule]] = {}
         self._made_converters: dict[tuple[Any, ...], BaseConverter] = {}
+        self._variables: dict[tuple[str, int], Variable] = {}
+        self._shared: dict[Hashable, Hashable] = {}
         self._remap_lock = self.lock_class()
         self.mark_changed()
         for factory in rules or ():
@@ -85,7 +85,7 @@ class Map(Finder):
             self._remap = True
             # `find` and `build` look here first, without asking whether the rules have changed.
             self.use_matcher(None)
-            self.builders: dict[Any, RuleBuilder] = {}
+            self.recipes: dict[Any, Recipe] = {}
         if self.on_change is not None:
             self.on_change()
 
@@ -118,6 +118,18 @@ class Map(Finder):
         if made is None:
             made = self._made_converters[key] = kind(self, *args, **kwargs)
         return made
+
+    def make_variable(self, name: str, converter: BaseConverter) -> Variable:
+        """Return the one variable of this name and converter: thousands of rules share a few."""
+        key = name, id(converter)
+        known = self._variables.get(key)
+        if known is None:
+            known = self._variables[key] = Variable(sys.intern(name), converter)
+        return known
+
+    def share(self, value: _Shared) -> _Shared:
+        """Return the one object that is equal to the value: thousands of rules share a few."""
+        return self._shared.setdefault(value, value)  # type: ignore[return-value]
 
     def is_endpoint_expecting(self, endpoint: Any, *arguments: str) -> bool:
         """Say whether a rule of the endpoint has all these arguments.
@@ -155,7 +167,7 @@ class Map(Finder):
         if self._remap:
             self.ready_matcher()
 
-    def ready_matcher(self) -> Matcher:
+    def ready_matcher(self) -> StateMachineMatcher:
         """Return the matcher over the rules of this moment."""
         with self._remap_lock:
             if self._matcher is not None and not self._remap:
@@ -166,21 +178,19 @@ class Map(Finder):
                     rules = sorted(rules, key=lambda rule: rule.build_compare_key())
                     self._rules_by_endpoint[endpoint] = rules
                     _link_defaults(rules)
-            matcher = Matcher([rule for rule in self._registered if not rule.build_only], self._merge_slashes)
+            matcher = StateMachineMatcher(
+                self._merge_slashes, [rule for rule in self._registered if not rule.build_only]
+            )
             self.use_matcher(matcher)
             self._remap = False
             return matcher
 
-    def prepare_builder(self, endpoint: Any) -> None:
-        """Let `build` answer at once for an endpoint with one plain rule."""
-        rules = self._rules_by_endpoint.get(endpoint, ())
-        if len(rules) != 1 or self.host_matching:
-            return
-        rule, kind = rules[0], type(rules[0])
-        if kind.build is Rule.build and kind.suitable_for is Rule.suitable_for:
-            builder = rule.compiled_builder()
-            if builder.plain:
-                self.builders[endpoint] = builder
+    def prepare_recipe(self, endpoint: Any) -> None:
+        """Let `build` answer at once for an endpoint whose rules are plain."""
+        recipes = self.recipes  # a change meanwhile replaces it
+        recipe = recipe_of(self._rules_by_endpoint.get(endpoint, ()), self)
+        if recipe is not None:
+            recipes[endpoint] = recipe
 
     def bind(
         self,
@@ -242,7 +252,7 @@ class Map(Finder):
             server_name = host
         else:
             port = ":443" if scheme in ("https", "wss") else ":80"
-            server_name = server_name.lower().removesuffix(port)
+            server_name = ascii_host(server_name.lower()).removesuffix(port)
         if subdomain is None and not self.host_matching:
             subdomain = subdomain_of(host, server_name)
         return Map.bind(
@@ -256,6 +266,12 @@ class Map(Finder):
             decode_percent(request.query_string),
         )
 
+    def bind_to_scope(
+        self, scope: Mapping[str, Any], server_name: str | None = None, subdomain: str | None = None
+    ) -> MapAdapter:
+        """Return the map bound to an ASGI scope; see `bind_to_environ`."""
+        return self.bind_to_environ(scope, server_name, subdomain)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({pformat(list(self.iter_rules()))})"
 
@@ -267,109 +283,3 @@ def _link_defaults(rules: list[Rule]) -> None:
         rule._defaults_rules = tuple(
             [giver for before, giver in givers if before < place and giver.provides_defaults_for(rule)]
         )
-
-
-class MapAdapter(URLBuilder):
-    """A `Map` bound to a host and a request's path, method and query (`Map.bind`)."""
-
-    def __init__(
-        self,
-        map: Map,
-        server_name: str,
-        script_name: str,
-        subdomain: str | None,
-        url_scheme: str,
-        path_info: str,
-        default_method: str,
-        query_args: Mapping[str, Any] | str | None = None,
-    ) -> None:
-        super().__init__(map, server_name, script_name, subdomain, url_scheme, default_method, query_args)
-        self.path_info = path_info
-        self.websocket = url_scheme in ("ws", "wss")
-
-    def dispatch(
-        self,
-        view_func: Callable[[Any, Mapping[str, Any]], Any],
-        path_info: str | None = None,
-        method: str | None = None,
-        catch_http_exceptions: bool = False,
-    ) -> Any:
-        """Return what `view_func(endpoint, arguments)` does, or the redirect.
-
-        With `catch_http_exceptions`, an HTTP error is returned as well, not raised.
-        """
-        try:
-            try:
-                endpoint, arguments = self.match(path_info, method)
-            except RequestRedirect as exc:
-                return exc
-            return view_func(endpoint, arguments)
-        except HTTPException as exc:
-            if catch_http_exceptions:
-                return exc
-            raise
-
-    @overload
-    def match(
-        self,
-        path_info: str | None = None,
-        method: str | None = None,
-        return_rule: Literal[False] = False,
-        query_args: Mapping[str, Any] | str | None = None,
-        websocket: bool | None = None,
-    ) -> tuple[Any, dict[str, Any]]: ...
-
-    @overload
-    def match(
-        self,
-        path_info: str | None = None,
-        method: str | None = None,
-        return_rule: Literal[True] = True,
-        query_args: Mapping[str, Any] | str | None = None,
-        websocket: bool | None = None,
-    ) -> tuple[Rule, dict[str, Any]]: ...
-
-    def match(
-        self,
-        path_info: str | None = None,
-        method: str | None = None,
-        return_rule: bool = False,
-        query_args: Mapping[str, Any] | str | None = None,
-        websocket: bool | None = None,
-    ) -> tuple[Any, dict[str, Any]]:
-        """Return the endpoint, or the rule, and the arguments for a path; what is not given is as bound.
-
-        Raises:
-            NotFound, MethodNotAllowed, WebsocketMismatch: as `Map.find`.
-            RequestRedirect: the request should go to `new_url`.
-        """
-        path = self.path_info if path_info is None else path_info
-        path = "/" + path.lstrip("/") if path else ""
-        method = (method or self.default_method).upper()
-        map_: Map = self.map
-        domain = self.server_name if map_.host_matching or self.subdomain is None else self.subdomain
-        try:
-            rule, arguments = map_.find(path, method, domain, self.websocket if websocket is None else websocket)
-        except RedirectRequired as exc:
-            raise self.redirect_for(exc, method, query_args) from None
-        return rule if return_rule else rule.endpoint, arguments
-
-    def test(self, path_info: str | None = None, method: str | None = None) -> bool:
-        """Say whether a rule matches, redirects included."""
-        try:
-            self.match(path_info, method)
-        except RequestRedirect:
-            return True
-        except HTTPException:
-            return False
-        return True
-
-    def allowed_methods(self, path_info: str | None = None) -> Iterable[str]:
-        """Return the methods of the rules for a path; nothing if they take all, or there is no rule."""
-        try:
-            self.match(path_info, method="--")
-        except MethodNotAllowed as exc:
-            return exc.valid_methods or []
-        except HTTPException:
-            pass
-        return []

@@ -9,114 +9,31 @@ placeholders by weight, in Werkzeug's order. A part with a converter that takes 
 path. Each node is reached by one way only, so that a search visits no node twice: its cost is bounded by the
 tree, never by the path, and the patterns that cross slashes are written so that they do not backtrack.
 
-Three speeds, the first two of them in `finder.py`: `static` answers a rule without placeholders by its whole
-path; `find` walks straight down and gives up at the first obstacle; `Search` does the whole of the language
-(backtracking, 405, slash redirects) and explains failures. Only rules without redirects of their own are in
-the first two.
+Three speeds: `static` answers a rule without placeholders by its whole path; `lanes.py` makes a function of a
+subtree, which answers hits and misses; `Search` does the whole of the language (backtracking, 405, slash redirects) and
+explains failures. Only rules without redirects of their own are in the first two.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from .converters import (
-    BaseConverter,
-    FloatConverter,
-    IntegerConverter,
-    NumberConverter,
-    ValidationError,
-)
+from .converters import ValidationError
 from .errors import (
     NoMatch,
     RequestAliasRedirect,
     RequestPath,
 )
+from .lanes import MAX_CHAIN, Lanes, Stop
+from .nodes import Node
 from .patterns import Element, Placeholder, Variable, cut
 from .rules import Rule
 
-__all__ = ["Ending", "Matcher", "Node", "Plan"]
+__all__ = ["Start", "StateMachineMatcher"]
 
 _SLASHES_RE = re.compile("/{2,}")
-# A rule without methods answers to all; these are the ones that its node answers at full speed.
-_COMMON_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-# The name of each argument, and the function that makes its value; None leaves the text.
-Plan = tuple[tuple[str, Callable[[str], Any] | None], ...]
-# What a match at full speed needs: the rule, its plan, its defaults.
-Ending = tuple[Rule, Plan, Mapping[str, Any] | None]
-
-# Shared by the nodes that have none: half a kilobyte a rule.
-_NO_NODES: dict[str, Node] = {}
-_NO_ENDINGS: dict[str, Ending | None] = {}
-
-
-class Node:
-    """A place in the tree: the ways on, and the rules that end here.
-
-    Attributes:
-        static: where literal segments lead.
-        edges: where placeholders lead, in the order in which they are tried.
-        rules: what ends here, in the order of registration.
-        depth: number of segments before it.
-        endings: for `find`, by method; None is a rule that `find` must not answer.
-        test, after, tests: for `find`, the first placeholder's test and where it leads; the others'.
-        rest: for `find`, where one trailing `path` variable leads.
-        sure: no other way through the tree may match a path that leads here, so that a dead end is a miss.
-    """
-
-    __slots__ = ("after", "depth", "edges", "endings", "rest", "rules", "static", "sure", "test", "tests")
-
-    def __init__(self, depth: int) -> None:
-        self.static: dict[str, Node] = _NO_NODES
-        self.edges: Sequence[tuple[Placeholder, Node]] = ()
-        self.rules: tuple[Rule, ...] = ()
-        self.depth = depth
-        self.endings: dict[str, Ending | None] = _NO_ENDINGS
-        self.test: Callable[[str], Any] | None = None
-        self.after: Node = self  # read only if there is a test
-        self.tests: tuple[tuple[Callable[[str], Any], Node], ...] = ()
-        self.rest: Node | None = None
-        self.sure = True
-
-    def freeze(self) -> None:
-        """Sort and prepare for matching; parents first."""
-        if not self.sure:
-            for node in self.static.values():
-                node.sure = False
-        if self.edges:
-            self._freeze_edges()
-        if self.rules:
-            endings: dict[str, Ending | None] = {}
-            for rule in self.rules:
-                if not rule.websocket:
-                    plain = not (rule.alias or rule._defaults_rules or rule.redirect_to is not None)
-                    ending = (rule, _plan(rule), rule.defaults or None) if plain else None
-                    for method in _COMMON_METHODS if rule.methods is None else rule.methods:
-                        endings.setdefault(method, ending)
-            self.endings = endings
-
-    def _freeze_edges(self) -> None:
-        edges = self.edges = tuple(sorted(self.edges, key=lambda edge: edge[0].weight))
-        tests = []
-        for placeholder, node in edges:
-            test = placeholder.test()
-            if test is None:
-                self.rest = node if placeholder.is_rest else None
-                break
-            tests.append((test, node))
-        if tests:
-            (self.test, self.after), *others = tests
-            self.tests = tuple(others)
-        for node in self.static.values():
-            node.sure = False
-        for _, node in edges[:-1]:
-            node.sure = False
-        if not self.sure:
-            edges[-1][1].sure = False
-        if len(edges) > len(tests):
-            self.sure = False
 
 
 class Search:
@@ -160,16 +77,22 @@ class Search:
         segments, values = self.segments, self.values
         mark = len(values)
         for placeholder, child in node.edges:
-            final = placeholder.final
-            match = placeholder.match("/".join(segments[depth:]) if final else segments[depth])
-            if match is None:
-                continue
             after = depth + 1
-            if final:
-                # The slash that a suffixed pattern found is the path's empty last segment.
-                slash = placeholder.suffixed and match[placeholder.pattern.groups]
-                after = len(segments) - 1 if slash else len(segments)
-            values.extend([match[name] for name in placeholder.groups])
+            text = segments[depth]
+            if placeholder.final:
+                text = "/".join(segments[depth:])
+                after = len(segments)
+                if placeholder.suffixed:
+                    # The slash that its rule ends with is the path's empty last segment, or is missing.
+                    if text.endswith("/"):
+                        text = text[:-1]
+                        after -= 1
+                    if text.endswith("/"):
+                        continue
+            found = placeholder.values(text)
+            if found is None:
+                continue
+            values.extend(found)
             rule = self._visit(child, after)
             if rule is not None:
                 return rule
@@ -212,6 +135,7 @@ class _Tree:
         self.nodes = [self.root]
         self.behind: dict[tuple[int, tuple[Any, ...]], Node] = {}
         self.placeholders: dict[tuple[Any, ...], Placeholder] = {}
+        self.texts: dict[str, str] = {}
 
     def grow(self, rules: Iterable[Rule]) -> Node:
         """Return the root of the finished tree."""
@@ -222,7 +146,8 @@ class _Tree:
                     node = self._child(node, part)
             node.rules += (rule,)
         for node in self.nodes:
-            node.freeze()
+            if node.edges:
+                node.edges = tuple(sorted(node.edges, key=lambda edge: edge[0].weight))
         return self.root
 
     def _placeholder(self, elements: list[Element], final: bool, last: bool) -> Placeholder:
@@ -239,47 +164,72 @@ class _Tree:
             child = Node(node.depth + 1)
             self.nodes.append(child)
             if not isinstance(part, str):
-                if isinstance(node.edges, list):
-                    node.edges.append((part, child))
-                else:
-                    node.edges = [(part, child)]
+                node.edges += ((part, child),)
                 self.behind[id(node), part.key] = child
-            elif node.static:
-                node.static[part] = child
             else:
-                node.static = {part: child}
+                part = self.texts.setdefault(part, part)  # one "posts" for thousands of rules
+                if node.static:
+                    node.static[part] = child
+                else:
+                    node.static = {part: child}
         return child
+
+
+# Where a domain's lanes begin: by the path's first segment; and, at "", for any other.
+Start = tuple[dict[str, Stop], dict[str, Stop]]
 
 
 class SlashRequired(Exception):
     """The path lacks its final slash."""
 
 
-class Matcher:
-    """The tree over the rules of a map at one moment; it never changes once made."""
+class StateMachineMatcher:
+    """The tree over some rules.
 
-    def __init__(self, rules: Iterable[Rule], merge_slashes: bool) -> None:
+    Args:
+        merge_slashes: look for a path with `//` under the path with `/` as well.
+        rules: the first rules.
+    """
+
+    def __init__(self, merge_slashes: bool, rules: Iterable[Rule] = ()) -> None:
         self.merge_slashes = merge_slashes
-        rules = list(rules)
+        self._rules = list(rules)
+        self.update()
+
+    def add(self, rule: Rule) -> None:
+        """Add a bound rule; it is found after the next `update`."""
+        self._rules.append(rule)
+
+    def update(self) -> None:
+        """Make the tree. A map makes a matcher and its tree at once, and never changes them."""
+        rules = self._rules
         self.root = _Tree().grow(rules)
-        self.static: dict[str, dict[str, dict[str, Ending | None]]] = {}
+        # The rules without placeholders and defaults, by domain, method and path.
+        self.static: dict[str, dict[str, dict[str, Rule]]] = {}
         for rule in rules:
             if not any(isinstance(token, Variable) for token in rule._domain_tokens + rule._path_tokens):
-                domain = str(rule._domain_tokens[0]) if rule._domain_tokens else ""
-                path = str(rule._path_tokens[0])
-                self.static.setdefault(domain, {})[path] = self._end(domain, path).endings
-        # Where `find` starts, by domain; nowhere if a placeholder in some domain might answer as well.
-        self.starts: dict[str, Node] = {}
+                self._add_static(rule)
+        # By domain; none if a placeholder in some domain might answer as well.
+        self.starts: dict[str, Start] = {}
         if not self.root.edges:
-            self.starts = {domain: node.static[""] for domain, node in self.root.static.items()}
+            lanes = Lanes()
+            for domain, node in self.root.static.items():
+                self.starts[domain] = _start(lanes, node.static[""])
 
-    def _end(self, domain: str, path: str) -> Node:
+    def _add_static(self, rule: Rule) -> None:
+        domain = str(rule._domain_tokens[0]) if rule._domain_tokens else ""
+        path = str(rule._path_tokens[0])
         node = self.root.static[domain]
         for segment in path.split("/"):
             node = node.static[segment]
-        return node
+        if rule is not node.rules[0]:
+            return
+        by_method = self.static.setdefault(domain, {})
+        for method, ending in node.endings().items():
+            if ending is not None and not ending.defaults:
+                by_method.setdefault(method, {})[path] = ending
 
-    def search(self, path: str, method: str, domain: str, websocket: bool) -> tuple[Rule, dict[str, Any]]:
+    def match(self, domain: str, path: str, method: str, websocket: bool) -> tuple[Rule, dict[str, Any]]:
         """Return the rule and its arguments.
 
         Raises:
@@ -301,6 +251,18 @@ class Matcher:
         raise NoMatch(search.allowed, search.mismatch)
 
 
+def _start(lanes: Lanes, node: Node) -> Start:
+    ways: dict[str, Stop] = {}
+    if len(node.static) > MAX_CHAIN and not node.edges:
+        # PERF: the root's own lane would only look here: 50 ns.
+        for literal, child in node.static.items():
+            ways[literal] = lanes.stop(ways, literal, child)
+        return ways, {}
+    rest: dict[str, Stop] = {}
+    rest[""] = lanes.stop(rest, "", node)
+    return ways, rest
+
+
 def _arguments(rule: Rule, search: Search) -> dict[str, Any]:
     arguments = {}
     for (name, converter), value in zip(rule._converters.items(), search.values):
@@ -313,19 +275,3 @@ def _arguments(rule: Rule, search: Search) -> dict[str, Any]:
     if rule.alias and rule.map.redirect_defaults:
         raise RequestAliasRedirect(arguments, rule.endpoint)
     return arguments
-
-
-def _plan(rule: Rule) -> Plan:
-    tokens = rule._domain_tokens + rule._path_tokens
-    return tuple([(item.name, _to_python(item.converter)) for item in tokens if isinstance(item, Variable)])
-
-
-def _to_python(converter: BaseConverter) -> Callable[[str], Any] | None:
-    """Return the cheapest function that does what `to_python` does with a text that matched."""
-    kind = type(converter)
-    if isinstance(converter, NumberConverter) and kind in (IntegerConverter, FloatConverter):
-        plain = not converter.fixed_digits and converter.min is None and converter.max is None
-        return converter.to_python if not plain else int if kind is IntegerConverter else float
-    if kind.to_python is BaseConverter.to_python:
-        return None
-    return converter.to_python

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from string import Template
 from typing import Any
 
-from .builder import RuleBuilder
 from .converters import BaseConverter, ValidationError
 from .errors import point_at
 from .patterns import PatternReader, Variable
+from .quoting import query_maker, quote_path
 
 __all__ = [
     "EndpointPrefix",
@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 _SLASHES_RE = re.compile("/{2,}")
+# In `redirect_to`.
+PLACEHOLDER_RE = re.compile(r"<([^>]+)>")
+_NO_ARGUMENTS: frozenset[str] = frozenset()
 
 
 class RuleFactory:
@@ -67,9 +70,10 @@ class Rule(RuleFactory):
     # The application's too: how the request's body is read.
     stream_body: bool = False
     max_content_length: int | None = None
+    # And whether a session that has to be waited for is opened before its functions.
+    session: bool = True
     # The endpoint's rules whose defaults might be this rule's values: `Map.update` sets it.
     _defaults_rules: tuple[Rule, ...] = ()
-    _builder: RuleBuilder | None = None
 
     def __init__(
         self,
@@ -104,7 +108,14 @@ class Rule(RuleFactory):
         self.methods = None if methods is None else _normal_methods(methods, websocket)
         self.endpoint = endpoint
         self.redirect_to = redirect_to
-        self.arguments: set[str] = {str(name) for name in defaults} if defaults else set()
+        # CPython keeps attributes that a class learns of late in a dictionary for each instance: 280 bytes a rule.
+        kind = type(self)
+        self.provide_automatic_options = kind.provide_automatic_options
+        self.stream_body, self.session = kind.stream_body, kind.session
+        self.max_content_length = kind.max_content_length
+        self._defaults_rules = ()
+        # Frozen, so that thousands of rules share a few.
+        self.arguments: frozenset[str] = frozenset(map(str, defaults)) if defaults else _NO_ARGUMENTS
         self._domain_tokens: tuple[str | Variable, ...] = ()
         self._path_tokens: tuple[str | Variable, ...] = ()
 
@@ -161,17 +172,25 @@ class Rule(RuleFactory):
         """Read the rule's text."""
         domain = (self.host if self.map.host_matching else self.subdomain) or ""
         path = _SLASHES_RE.sub("/", self.rule) if self.merge_slashes else self.rule
-        self._builder = None
         if "<" in domain or ">" in domain or "<" in path or ">" in path:
-            reader = PatternReader(self.get_converter, self.map.converters)
+            reader = PatternReader(self.get_converter, self.map.make_variable, self.map.converters)
             self._domain_tokens = tuple(reader.read(domain))
             self._path_tokens = tuple(reader.read(path))
-            self.arguments |= reader.names
-            if self.defaults and not reader.names.isdisjoint(self.defaults):
+            self.arguments = self.map.share(self.arguments | reader.names)
+            for name in reader.names.intersection(self.defaults or ()):
                 # A default that its converter refuses is an error now, not at the first URL.
-                self.compiled_builder()
+                self._converters[name].to_url((self.defaults or {})[name])
         else:
             self._domain_tokens, self._path_tokens = (domain,) if domain else (), (path,)
+        if isinstance(self.redirect_to, str):
+            self._check_redirect(self.redirect_to)
+
+    def _check_redirect(self, target: str) -> None:
+        for match in PLACEHOLDER_RE.finditer(target):
+            if match[1] not in self._converters:
+                problem = f"redirect_to names {match[1]!r}, which url rule {self.rule!r} has not"
+                known = " or ".join([f"<{name}>" for name in self._converters]) or "no placeholder"
+                raise ValueError(point_at(problem, target, *match.span(), f"Write {known} instead."))
 
     def get_converter(
         self, variable_name: str, converter_name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -203,16 +222,12 @@ class Rule(RuleFactory):
 
     def build(self, values: Mapping[str, Any], append_unknown: bool = True) -> tuple[str, str] | None:
         """Return domain part and path (with query) for these values, or None if a converter refuses one."""
+        values_here = {**values, **(self.defaults or {})}
         try:
-            return self.compiled_builder().build(values, append_unknown)
+            domain, path = _join(self._domain_tokens, values_here), _join(self._path_tokens, values_here)
         except ValidationError:
             return None
-
-    def compiled_builder(self) -> RuleBuilder:
-        """Return the rule compiled for building, made at the first use."""
-        if self._builder is None:
-            self._builder = RuleBuilder(self, self._domain_tokens, self._path_tokens)
-        return self._builder
+        return domain, path + query_maker(self.map, self.arguments)(values) if append_unknown else path
 
     def provides_defaults_for(self, rule: Rule) -> bool:
         """Say whether this rule is the same endpoint with some of the other rule's arguments as defaults."""
@@ -255,16 +270,28 @@ class Rule(RuleFactory):
         return f"<{kind} {text!r}{methods} -> {self.endpoint}>"
 
 
-def _normal_methods(methods: Iterable[str], websocket: bool) -> set[str]:
+_METHOD_SETS: dict[frozenset[str], frozenset[str]] = {}
+
+
+def _normal_methods(methods: Iterable[str], websocket: bool) -> frozenset[str]:
     if isinstance(methods, str):
         raise TypeError(f"'methods' should be a list of strings; write methods=[{methods!r}]")
-    # upper() makes new strings, 100 bytes a rule.
-    names = {method if method.isupper() else method.upper() for method in methods}
+    names = {method.upper() for method in methods}
     if "GET" in names:
         names.add("HEAD")
     if websocket and names - {"GET", "HEAD", "OPTIONS"}:
         raise ValueError("WebSocket rules can only use 'GET', 'HEAD', and 'OPTIONS' methods.")
-    return names
+    found = frozenset(names)
+    return _METHOD_SETS.setdefault(found, found)
+
+
+def _join(tokens: tuple[str | Variable, ...], values: Mapping[str, Any]) -> str:
+    return "".join(
+        [
+            quote_path(token) if isinstance(token, str) else token.converter.to_url(values[token.name])
+            for token in tokens
+        ]
+    )
 
 
 def _trace_token(token: str | Variable) -> tuple[bool, str]:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import uniform
 from time import monotonic, sleep
 from types import TracebackType
@@ -42,6 +43,9 @@ class Lockable(Protocol):
 
     def _read_again(self, record: Record | None) -> None:
         """Take what other requests have written since, under the changes that this one has not written yet."""
+
+    def _look_inside(self) -> None:
+        """Find values that were changed inside."""
 
     def _next_change(self) -> Change | None:
         """What is to be written now."""
@@ -85,7 +89,7 @@ class SessionLock:
         try:
             self._session._read_again(store.load(key))
         except BaseException:
-            store.unlock(key, self._token)
+            self._unlock_now(key)
             raise
         return self._session
 
@@ -100,10 +104,15 @@ class SessionLock:
             if change is not None:
                 session._written(change, session._store.write(change))
         finally:
-            session._store.unlock(key, self._token)
+            self._unlock_now(key)
+
+    def _unlock_now(self, key: str) -> None:
+        with suppress(StoreUnavailable):
+            self._session._store.unlock(key, self._token)
 
     def _end(self, exc: BaseException | None) -> Change | None:
         if exc is None:
+            self._session._look_inside()
             return self._session._next_change()
         self._session._take_back()
         return None
@@ -116,8 +125,12 @@ class SessionLock:
             return self._session
         store = self._session._store
         pauses = _Pauses(self._timeout)
-        while not await self._do("lock", key, self._token, LOCK_SECONDS):  # noqa: ASYNC110 - the store calls nobody back
-            await anyio.sleep(pauses.next(store, key))
+        try:
+            while not await self._do("lock", key, self._token, LOCK_SECONDS):  # noqa: ASYNC110 - the store calls nobody back
+                await anyio.sleep(pauses.next(store, key))
+        except anyio.get_cancelled_exc_class():  # it may have got the lock without being told
+            await self._unlock(key)
+            raise
         try:
             self._session._read_again(await self._do("load", key))
         except BaseException:
@@ -139,7 +152,9 @@ class SessionLock:
             await self._unlock(key)
 
     async def _unlock(self, key: str) -> None:
-        with anyio.CancelScope(shield=True):  # others wait for it, for up to LOCK_SECONDS
+        # Others wait for it, for up to LOCK_SECONDS. A store that fails only now has said so in the log; what was
+        # written is written.
+        with anyio.CancelScope(shield=True), suppress(StoreUnavailable):
             await self._do("unlock", key, self._token)
 
     async def _do(self, name: str, *args: Any) -> Any:

@@ -151,11 +151,15 @@ class ServerSideSession(dict[str, Any], SessionMixin):
         return key, value
 
     def clear(self) -> None:
-        """Remove everything, also what another request writes at this moment."""
+        """Remove everything, also what another request writes at this moment.
+
+        What is set afterwards is a session with another id, as after `regenerate`: views that log somebody in often
+        begin so.
+        """
         super().clear()
         self._cleared = True
         self._touched.clear()
-        self.modified = True
+        self.regenerate()
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Set many keys."""
@@ -181,7 +185,16 @@ class ServerSideSession(dict[str, Any], SessionMixin):
         dict.update(self, zip(texts, values, strict=True))
         self._texts, self._expires = texts, record.expires
 
+    def _look_inside(self) -> None:
+        """Note the names whose values were changed inside, as if they had been set."""
+        dumps, known = self._serializer.dumps, self._texts
+        for name, value in self.items():
+            if name not in self._touched and type(value) not in _IMMUTABLE and dumps(value) != known.get(name):
+                self._touch(name)
+
     def _read_again(self, record: Record | None) -> None:
+        if self.modified:
+            self._look_inside()
         dumps = self._serializer.dumps
         own = {key: dumps(self[key]) for key in self._touched if key in self}
         self._before_lock = own, self._touched - own.keys(), self._cleared

@@ -14,12 +14,13 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urljoin, urlsplit
 
 from ..ctx import _cv_app
+from ..request import Request
 from ..signals import appcontext_pushed
 from ..typing import WSGIEnvironment
 from .answer import Answer
 from .cookie_jar import Cookie, CookieJar
 from .environ import EnvironBuilder, PlainEnvironBuilder
-from .response import SentRequest, TestResponse, wrapper_for
+from .response import TestResponse, wrapper_for
 
 __all__ = ["ClientCore", "ClientRedirectError", "Sent"]
 
@@ -162,7 +163,7 @@ class ClientCore(Generic[_R]):
         jar = self._cookies
         ctx = self.application.test_request_context(*args, **kwargs)
         environ = ctx.source
-        url = urlsplit(_url_of(environ))
+        url = _url_of(environ)
         cookies = jar.header(url.hostname or "localhost", url.path, environ.get("HTTP_COOKIE"))
         if cookies:
             environ["HTTP_COOKIE"] = cookies
@@ -170,7 +171,7 @@ class ClientCore(Generic[_R]):
 
     def _take_session_cookie(self, ctx: Any, response: Any) -> None:
         """Keep the cookie that saving the session has set."""
-        url = urlsplit(_url_of(ctx.source))
+        url = _url_of(ctx.source)
         self._cookies.update(response.headers.getlist("Set-Cookie"), url.hostname or "localhost", url.path)
 
     # -- a conversation
@@ -185,13 +186,16 @@ class ClientCore(Generic[_R]):
         history: list[TestResponse] = []
         seen: set[tuple[str, int]] = set()
         while True:
-            url = urlsplit(_url_of(environ))
+            url = _url_of(environ)
             self._add_cookies(environ, url, explicit_cookie)
             # A copy: what middleware changes must not reach the next request.
             answer = yield Sent(environ.copy(), fields, buffered)
             if self._jar is not None:
                 cookies = [value for name, value in answer.fields if name.lower() == "set-cookie"]
                 self._jar.update(cookies, url.hostname or "localhost", url.path)
+            if not buffered and isinstance(answer.body, list):
+                # A client cannot see whether more follows: is_streamed is true until somebody reads the body.
+                answer = answer._replace(body=iter(answer.body))
             response = self._response_of(answer, environ, tuple(history))
             location = response.location
             if not (follow_redirects and response.status_code in _REDIRECTS and location):
@@ -231,6 +235,14 @@ class ClientCore(Generic[_R]):
         finally:
             builder.close()
 
+    def _request_from_builder_args(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The request for the arguments of `open`; extensions' own clients ask for it by this name."""
+        return self._request_for(self._request_of(args, kwargs)[0])
+
+    def _add_cookies_to_wsgi(self, environ: WSGIEnvironment) -> None:
+        """Set the Cookie field of an environ; see `_request_from_builder_args`."""
+        self._add_cookies(environ, _url_of(environ), environ.get("HTTP_COOKIE"))
+
     def _with_base(self, other: Any) -> WSGIEnvironment:
         return {**self.environ_base, **(other or {})}
 
@@ -244,13 +256,15 @@ class ClientCore(Generic[_R]):
             environ.pop("HTTP_COOKIE", None)
 
     def _response_of(self, answer: Answer, environ: WSGIEnvironment, history: tuple[TestResponse, ...]) -> TestResponse:
-        request_class = getattr(self.application, "request_class", SentRequest)
-        request = request_class(environ, populate_request=False)
+        request = self._request_for(environ)
         response = self.response_wrapper(answer.body, answer.status, answer.fields, request, history)
         provider = getattr(self.application, "json", None)
         if provider is not None:
             response.json_module = provider
         return response
+
+    def _request_for(self, environ: WSGIEnvironment) -> Any:
+        return getattr(self.application, "request_class", Request)(environ, populate_request=False)
 
     def _check_redirect(self, source: SplitResult, target: SplitResult) -> None:
         """Refuse what no app behind this client can answer."""
@@ -305,10 +319,17 @@ class ClientCore(Generic[_R]):
         return f"<{type(self).__name__} {self.application!r}>"
 
 
-def _url_of(environ: WSGIEnvironment) -> str:
+def _url_of(environ: WSGIEnvironment) -> SplitResult:
+    """Where a request goes to; a Host that is none, as a test may send, counts as `localhost`."""
     host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "localhost")
     path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
-    return f"{environ['wsgi.url_scheme']}://{host}{quote(path, safe=_PATH_SAFE) or '/'}"
+    scheme, path_and_query = environ["wsgi.url_scheme"], quote(path, safe=_PATH_SAFE) or "/"
+    try:
+        url = urlsplit(f"{scheme}://{host}{path_and_query}")
+        url.port  # noqa: B018 - raises
+        return url
+    except ValueError:
+        return urlsplit(f"{scheme}://localhost{path_and_query}")
 
 
 def _position(environ: WSGIEnvironment) -> int | None:

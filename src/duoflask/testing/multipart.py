@@ -8,6 +8,7 @@ from __future__ import annotations
 import mimetypes
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
 from typing import IO, Any, cast
 
 from ..http.buffered import BufferedBody
@@ -84,6 +85,8 @@ def stream_encode_multipart(
         body.add(piece)
         if body.needs_disk:
             body.spill()
+    if not body.on_disk:
+        return BytesIO(body.read()), body.size, boundary
     return cast("IO[bytes]", body), body.size, boundary
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import weakref
 from collections.abc import Iterator
 from time import time
 from typing import Any, ClassVar, Final
@@ -24,9 +23,11 @@ __all__ = ["RedisStore"]
 _LOAD: Final = "return {cjson.encode(redis.call('HGETALL', KEYS[1])), redis.call('PTTL', KEYS[1])}"
 
 # KEYS: the hash, and the one that it has been so far. ARGV: the time to live in milliseconds, create, replace, how many
-# names are removed, those names, then names and texts that are set.
+# names are removed, those names, then names and texts that are set. A record that has moved already has so by this very
+# change: its answer was lost with the connection, and redis-py asks again.
 _WRITE: Final = """
 local exists = redis.call('EXISTS', KEYS[2]) == 1
+if KEYS[1] ~= KEYS[2] and not exists then exists, KEYS[2] = redis.call('EXISTS', KEYS[1]) == 1, KEYS[1] end
 if not exists and ARGV[2] == '0' then return 0 end
 if ARGV[3] == '1' then
     redis.call('DEL', KEYS[2])
@@ -81,7 +82,7 @@ class RedisStore(Store):
         self.name = f"redis {parts.path if parts.scheme == 'unix' else parts.netloc.rpartition('@')[2] + parts.path}"
         self._troubles = (self._redis.RedisError, OSError)
         self._blocking: dict[str, Any] | None = None
-        self._by_loop: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
+        self._by_loop: dict[asyncio.AbstractEventLoop, dict[str, Any]] = {}
 
     # -- clients
 
@@ -97,6 +98,9 @@ class RedisStore(Store):
         loop = asyncio.get_running_loop()
         scripts = self._by_loop.get(loop)
         if scripts is None:
+            for other in list(self._by_loop):
+                if other.is_closed():  # without close_async(): a server without lifespan, a test's loop
+                    self._by_loop.pop(other, None)
             scripts = self._by_loop[loop] = self._make(self._redis_asyncio.Redis, "redis.asyncio.retry")
         return scripts
 
@@ -119,10 +123,20 @@ class RedisStore(Store):
             raise self._unavailable(exc) from exc
 
     async def _run_async(self, name: str, keys: list[str], args: list[Any]) -> Any:
+        task: Any = asyncio.current_task()
+        cancelled = task.cancelling()
         try:
-            return await self._scripts_async()[name](keys, args)
+            # redis-py's asyncio client calls silence while it connects a ConnectionError, and would wait for it twice.
+            async with asyncio.timeout(self.timeout):
+                answer = await self._scripts_async()[name](keys, args)
+        except TimeoutError:
+            silence = TimeoutError(f"no answer within {self.timeout} s")
+            raise self._unavailable(silence) from silence
         except self._troubles as exc:
             raise self._unavailable(exc) from exc
+        if task.cancelling() > cancelled:  # redis-py uses asyncio.wait_for, which loses it before Python 3.12
+            raise asyncio.CancelledError
+        return answer
 
     # -- what is asked and answered, for both kinds of client
 
