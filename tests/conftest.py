@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -179,3 +180,12 @@ class WSGICall:
 def wsgi_call() -> type[WSGICall]:
     """The fake WSGI server's class."""
     return WSGICall
+
+
+@pytest.fixture(autouse=True)
+def loggers_speak_again() -> Iterator[None]:
+    """Undo what tests do to quieten an app: its logger belongs to the process, and other tests use the same name."""
+    yield
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False

@@ -76,7 +76,7 @@ def test_instance_resources_are_opened_for_both(tmp_path: Path) -> None:
 
 def test_instance_path_is_absolute(tmp_path: Path) -> None:
     assert DuoFlask("name", instance_path=str(tmp_path)).instance_path == str(tmp_path)
-    with pytest.raises(ValueError, match="expected an absolute path; got 'instance'"):
+    with pytest.raises(ValueError, match="it must be absolute; got 'instance'"):
         DuoFlask("name", instance_path="instance")
 
 

@@ -393,6 +393,30 @@ def streaming_app(visit: Any) -> DuoFlask:
     return app
 
 
+@COLOURS
+def test_what_is_left_of_a_body_never_passes_for_all_of_it(loop_client: Any, colour: str) -> None:
+    """After an error that a view swallowed, and after some parts."""
+
+    async def async_view() -> Any:
+        with pytest.raises(BadRequest):
+            async for _ in request.parts():
+                pass
+        return [item.name async for item in request.parts()]
+
+    def view() -> Any:
+        with pytest.raises(BadRequest):
+            for _ in request.parts():
+                pass
+        return [item.name for item in request.parts()]
+
+    app = DuoFlask(__name__)
+    app.testing = True
+    app.add_url_rule("/", "view", view if colour == "def" else async_view, methods=["POST"], stream_body=True)
+    body = b"--bound\r\nno head\r\n\r\n" + b"x" * 200_000 + b"\r\n" + part(b"forged") + END
+    with pytest.raises(RuntimeError, match="gone through already"):
+        loop_client(app).post("/", data=body, content_type=KIND)
+
+
 @pytest.mark.parametrize("path", ["/def", "/async"])
 def test_parts_of_a_streamed_body(loop_client: Any, path: str) -> None:
     body = part(b"x" * 500_000, FILE) + part(b"one") + part(b"") + END

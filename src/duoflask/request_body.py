@@ -80,6 +80,7 @@ class RequestBody(Connection):
     _max_form_parts: int | None = None
     _cached_data: bytes | None = None
     _form_error: HTTPException | None = None
+    _parts: parts.Parts | None = None
 
     def close(self) -> None:
         """Close the uploaded files and free the collected body."""
@@ -308,16 +309,21 @@ class RequestBody(Connection):
         `name`, `filename` (None for text), `headers`, `content_type`, and is read in the same way: `for chunk in part`,
         or `part.read()`, awaited in an `async def` view. What is not read of a part is skipped with the next.
 
+        Every call returns the same object: what is left of a body must not pass for all of it.
+
         Raises:
             UnsupportedMediaType: The media type is not multipart/form-data.
             InvalidMultipart: Its boundary is missing or invalid.
         """
+        if self._parts is not None:
+            return self._parts
         if self.mimetype != "multipart/form-data":
             raise UnsupportedMediaType(
                 f"the body has no parts; expected Content-Type 'multipart/form-data'; got {self.mimetype!r}"
             )
         boundary = multipart.boundary_of(self.mimetype_params)
-        return parts.Parts(self.stream, boundary, self.max_form_parts, self.max_form_memory_size)
+        self._parts = parts.Parts(self.stream, boundary, self.max_form_parts, self.max_form_memory_size)
+        return self._parts
 
     @cached_property
     def form(self) -> Any:

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from .cookies import parse_cookie_pairs
 from .descriptors import cached_property
+from .environ import wsgi_decoded
 from .errors import HTTPException
 from .header_views import EnvironHeaders, ScopeHeaders
 from .immutable import ImmutableList
@@ -91,14 +92,14 @@ class Connection(RequestFields):
     def root_path(self) -> str:
         """Where the application is mounted, without a slash at its end."""
         if self.scope is None:
-            return _decode_wsgi(self.environ.get("SCRIPT_NAME")).rstrip("/")
+            return wsgi_decoded(self.environ.get("SCRIPT_NAME")).rstrip("/")
         return str(self.scope.get("root_path") or "").rstrip("/")
 
     @cached_property
     def path(self) -> str:
         """The path below `root_path`, decoded; bytes that are not UTF-8 are replaced."""
         if self.scope is None:
-            path = _decode_wsgi(self.environ.get("PATH_INFO"))
+            path = wsgi_decoded(self.environ.get("PATH_INFO"))
         else:
             path = split_root_path(self.scope.get("path") or "", self.root_path)
         return "/" + path.lstrip("/")
@@ -218,13 +219,6 @@ class Connection(RequestFields):
     def cookies(self) -> Any:
         """The cookies."""
         return self.dict_storage_class(parse_cookie_pairs(self.headers.get("Cookie")))
-
-
-def _decode_wsgi(text: str | None) -> str:
-    """Decode what WSGI carries as latin-1 (PEP 3333)."""
-    if not text or text.isascii():
-        return text or ""
-    return text.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def environ_from_scope(scope: Any) -> dict[str, Any]:

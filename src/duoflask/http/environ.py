@@ -86,7 +86,9 @@ def get_path_info(environ: dict[str, Any]) -> str:
 
 def wsgi_decoded(raw: str | None) -> str:
     """Return the text that an environ's value stands for (PEP 3333); bytes that are no UTF-8 are replaced."""
-    return (raw or "").encode("latin-1", "replace").decode("utf-8", "replace")
+    if not raw or raw.isascii():
+        return raw or ""
+    return raw.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def wsgi_encoded(text: str) -> str:

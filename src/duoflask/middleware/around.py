@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from ..foreign import Protocols, protocol_of
+from ..http.environ import get_path_info
 from ..http.header_views import EnvironHeaders, ScopeHeaders
 from ..http.uri import split_root_path
 from .filtering import ResponseFilter, filter_asgi, filter_wsgi
@@ -118,5 +119,5 @@ def headers_of(source: Any) -> EnvironHeaders | ScopeHeaders:
 def path_of(source: Any) -> str:
     """The path below the application, decoded as far as it is UTF-8."""
     if "type" not in source:
-        return (source.get("PATH_INFO") or "").encode("latin-1", "replace").decode("utf-8", "replace")
+        return get_path_info(source)
     return split_root_path(source["path"], (source.get("root_path") or "").rstrip("/"))
