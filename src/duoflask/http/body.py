@@ -85,6 +85,7 @@ def drain_input(environ: dict[str, Any], length: int | None) -> None:
     waits = "HTTP_EXPECT" in environ  # RFC 9110 10.1.1
     if length is not None and not (waits and not environ.get("SERVER_SOFTWARE", "").startswith("gunicorn")):
         drain(environ["wsgi.input"], length)
+        environ["wsgi.input"] = io.BytesIO()  # once: where a server gives its bare socket, more would be waited for
 
 
 def read_limited(stream: Any, limit: int | None, name: str) -> bytes:
