@@ -509,7 +509,7 @@ def test_run_sets_debug_and_drops_what_only_flask_knows() -> None:
 
 
 def test_run_does_nothing_while_the_command_line_imports_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DUOFLASK_RUN_FROM_CLI", "true")
+    monkeypatch.setenv("FLASK_RUN_FROM_CLI", "true")
     monkeypatch.setattr("duoflask.serving.run", lambda *args, **kwargs: pytest.fail("served"))
     duoflask.Flask("app").run()
 

@@ -42,7 +42,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith(("DUOFLASK_", "FLASK_")):
             monkeypatch.delenv(name)
-    for name in ("DUOFLASK_DEBUG", "FLASK_DEBUG", "DUOFLASK_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI", "FROM_FILE"):
+    for name in ("DUOFLASK_DEBUG", "FLASK_DEBUG", "FLASK_RUN_FROM_CLI", "FROM_FILE"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

@@ -128,7 +128,7 @@ class DuoFlask(AppContexts):
             load_dotenv: Accepted for Flask's sake; `duoflask run` reads `.env` files.
             options: Those of `duoflask.server.run`.
         """
-        if "true" in (os.environ.get("DUOFLASK_RUN_FROM_CLI"), os.environ.get("FLASK_RUN_FROM_CLI")):
+        if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
             return  # the command line imported the module to serve the app itself
         if debug is not None:
             self.debug = bool(debug)

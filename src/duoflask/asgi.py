@@ -43,7 +43,7 @@ async def serve_asgi(app: App, scope: Scope, receive: Receive, send: Send) -> No
         served = app._mounts.serve_asgi(scope, receive, send)
         if served is not None:
             await served
-            return
+            return None
     kind = scope["type"]
     if kind != "http":
         if kind == "lifespan":

@@ -201,7 +201,7 @@ class FlaskGroup(AppGroup):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         # The application's own app.run() must do nothing while its module is imported by a command.
-        os.environ["DUOFLASK_RUN_FROM_CLI"] = os.environ["FLASK_RUN_FROM_CLI"] = "true"
+        os.environ["FLASK_RUN_FROM_CLI"] = "true"  # the name that extensions ask for
         if "obj" not in extra and "obj" not in self.context_settings:
             extra["obj"] = ScriptInfo(*self._info_args)
         return super().make_context(info_name, args, parent=parent, **extra)

@@ -114,8 +114,9 @@ class OverridePoints:
         """
         failure = request.routing_exception
         app = cast("App", self)
-        loses_form = isinstance(failure, RequestRedirect) and failure.code not in {307, 308}
-        if app.debug and loses_form and request.method not in {"GET", "HEAD", "OPTIONS"}:
+        redirects = isinstance(failure, RequestRedirect) and failure.code not in {307, 308}
+        if app.debug and redirects and request.method not in {"GET", "HEAD", "OPTIONS"}:
+            assert isinstance(failure, RequestRedirect)
             raise FormDataRoutingRedirect(request.method, request.url, failure.new_url) from failure
         raise failure or RuntimeError("the request has no routing exception; expected one to raise")
 

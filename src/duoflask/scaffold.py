@@ -301,9 +301,9 @@ class Scaffold(Folders):
                     f"{which!r} is not a recognized HTTP error code; use a subclass of HTTPException with it instead"
                 ) from None
         if not isinstance(kind, type):
-            raise TypeError(
-                f"{kind!r} is an instance, not a class. Handlers are registered for classes or codes."
-            )
+            raise TypeError(f"{kind!r} is an instance, not a class. Handlers are registered for classes or codes.")
         if not issubclass(kind, Exception):
-            raise ValueError(f"{kind.__name__!r} is not a subclass of Exception; expected an exception class or a code")
+            raise ValueError(
+                f"{kind.__name__!r} is not a subclass of Exception. Register an exception class or a code."
+            )
         return kind, kind.code if issubclass(kind, HTTPException) else None

@@ -182,3 +182,13 @@ def test_a_body_in_memory_is_not_copied():
     body = collect(io.BytesIO(data), BufferedBody(), len(data))
     assert body.read() is data
     assert buffered.DEFAULT_MAX_BODY_MEMORY >= 1 << 20
+
+
+def test_tiny_pieces_take_little_more_than_their_bytes() -> None:
+    body = BufferedBody(max_memory=None)
+    for index in range(10_000):
+        body.add(b"%d" % (index % 10))
+    body.add(b"x" * 4096)
+    body.add(b"end")
+    assert len(body._pieces) == 3
+    assert body.read() == b"0123456789" * 1000 + b"x" * 4096 + b"end"

@@ -13,7 +13,7 @@ OLD, NEW = "from flask import g\n", "from duoflask import g\n"
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("DUOFLASK_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI"):
+    for name in ("FLASK_RUN_FROM_CLI",):
         monkeypatch.setenv(name, "")
     monkeypatch.chdir(tmp_path)
     Path("a.py").write_text(OLD)

@@ -635,3 +635,9 @@ def test_request_inside_an_application_context_has_a_g_of_its_own(protocol: Any)
         client.get("/")
         assert g.name == "outer"
         client.close()
+
+
+def test_session_transaction_of_an_app_without_a_key_is_an_error() -> None:
+    client = duoflask.Flask("app").test_client()
+    with pytest.raises(RuntimeError, match=r"did not open a session.*secret_key"), client.session_transaction():
+        pass

@@ -33,6 +33,7 @@ __all__ = ["URLBuilder"]
 _UNSAFE_IN_QUERY_RE = re.compile(r"[^!-~]+")
 # What stands before the two slashes; any other scheme is "http:".
 _PREFIXES: Final = {None: "", "": "", "http": "http:", "https": "https:", "wss": "https:"}
+_Base = tuple[str, str | None, str, str, str]
 _NO_VALUES: Final[dict[str, Any]] = {}
 
 
@@ -56,8 +57,9 @@ class URLBuilder:
         self.url_scheme = url_scheme
         self.default_method = default_method
         self.query_args = query_args
-        # By scheme what stands before an external path, and what it was made of.
-        self._bases: dict[str | None, tuple[str, str, str, str]] = {}
+        # What stands before an external path, and what it was made of: for the bound scheme, and for others.
+        self._base: _Base | None = None
+        self._bases: dict[str, _Base] = {}
 
     def get_host(self, domain_part: str | None) -> str:
         """Return the host for a domain part: a host with host matching, else a subdomain; None: as bound."""
@@ -93,36 +95,34 @@ class URLBuilder:
             ValueError: a converter refuses a value.
         """
         # PERF: a recipe in one function, a fifth of Werkzeug's time (benchmarks/routing.py).
-        recipe: Recipe | None = self.map.recipes.get(endpoint)
-        if recipe is None:
-            return self._build(endpoint, values, method, force_external, append_unknown, url_scheme)
+        recipes: dict[Any, Recipe] = self.map.recipes
+        path: Any
         domain: Any
-        domain, path, make, by_method, websocket = recipe
-        if values or path is None or method is not None:
-            if not values:
-                values = _NO_VALUES
-            elif type(values) is not dict:
-                return self._build(endpoint, values, method, force_external, append_unknown, url_scheme)
-            try:
-                if by_method and method is None:
-                    path = make(values, self.default_method, append_unknown) or make(values, None, append_unknown)
-                else:
-                    path = make(values, method, append_unknown)
-            except (KeyError, TypeError, ValueError):
-                path = None
-            if path is None:  # `_build` says what is wrong
-                return self._build(endpoint, values, method, force_external, append_unknown, url_scheme)
-            if domain is None:
-                domain, path = path
+        try:
+            domain, path, make, websocket = recipes[endpoint]
+        except KeyError:
+            return self._build(endpoint, values, method, force_external, append_unknown, url_scheme)
+        try:
+            if values:
+                path = make(values, method, self.default_method, append_unknown) if type(values) is dict else None
+            elif path is None or method is not None:
+                path = make(_NO_VALUES, method, self.default_method, append_unknown)
+        except (KeyError, TypeError, ValueError):
+            path = None
+        if path is None:  # `_build` says what is wrong
+            return self._build(endpoint, values, method, force_external, append_unknown, url_scheme)
+        if domain is None:
+            domain, path = path
         if force_external or websocket or domain != self.subdomain:
-            base = self._bases.get(self.url_scheme if url_scheme is None else url_scheme)
+            base = self._base if url_scheme is None else self._bases.get(url_scheme)
             if base is not None and not websocket:
-                server_name, script_name, known, text = base
-                if known == domain and server_name is self.server_name and script_name is self.script_name:
-                    return text + path
+                text, scheme, known, server_name, script_name = base
+                same = known == domain and server_name is self.server_name and script_name is self.script_name
+                if same and (url_scheme is not None or scheme is self.url_scheme):
+                    return text + path  # type: ignore[no-any-return]
             if force_external or websocket or not self.map.host_matching or domain != self.server_name:
                 return self._absolute(domain, path, websocket, url_scheme)
-        return path if self.script_name == "/" else self.script_name.rstrip("/") + path
+        return path if self.script_name == "/" else self.script_name.rstrip("/") + path  # type: ignore[no-any-return]
 
     def _build(
         self,
@@ -162,7 +162,11 @@ class URLBuilder:
         text = f"{prefix}//{host}{self.script_name.rstrip('/')}"
         if not websocket and not self.map.host_matching:
             # PERF: the next external URL takes 0.1 us less (benchmarks/routing.py: external).
-            self._bases[scheme] = self.server_name, self.script_name, domain_part, text
+            base = text, scheme, domain_part, self.server_name, self.script_name
+            if url_scheme is None:
+                self._base = base
+            else:
+                self._bases[url_scheme] = base
         return text + path
 
     def _partial_build(

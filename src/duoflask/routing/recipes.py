@@ -2,14 +2,15 @@
 
 Owns the text of these functions. Must not know hosts, requests, or how paths are matched.
 
-Theory of operation. A recipe takes the values, a method (or None) and whether unknown values become the query, and
-returns the path of the first rule that is suitable, or None. For `/item/<int:id>` and `/item/<int:id>/<name>` it is
+Theory of operation. A recipe takes the values, the method that is asked for (or None), the one that is preferred
+then, and whether unknown values become the query. It returns the path of the first rule that is suitable, or None.
+For `/item/<int:id>` and `/item/<int:id>/<name>` it is
 
-    def generated(v, method, unknown, k0="id", k1="name", k2="/item/", k3="/", k4=<to_url>, k5=<quote>, ...):
-        a0 = v.get(k0)
-        a1 = v.get(k1)
+    def generated(v, method, default_method, unknown, k0="id", k1="name", k2="/item/", k3="/", k4=<to_url>, ...):
+        a0 = v[k0] if k0 in v else None
+        a1 = v[k1] if k1 in v else None
         if a0 is not None and a1 is not None:
-            t = f"{k2}{a0 if type(a0) is int else k4(a0)}{k3}{a1 if type(a1) is str and a1.isalnum() ... else k5(a1)}"
+            t = f"{k2}{a0 if type(a0) is int else k4(a0)}{k3}{a1 if type(a1) is str and ... else k5(a1)}"
             return t + k6(v) if unknown and len(v) > 2 else t
         if a0 is not None:
             ...
@@ -29,7 +30,7 @@ from typing import Any, Final
 from .converters import BaseConverter, IntegerConverter, NumberConverter
 from .generated import FunctionText
 from .patterns import Variable
-from .quoting import query_maker, quote_path
+from .quoting import find_unsafe_in_path, query_maker, quote_path
 from .rules import Rule
 
 __all__ = ["MAX_RULES", "Recipe", "recipe_of"]
@@ -43,10 +44,9 @@ _SLASH: Final = "/"
 # - the domain part of all of them; None if the function returns it with the path;
 # - the path without values; None if it takes some;
 # - the function;
-# - whether the default method chooses among the rules, if none is asked for;
 # - whether the URLs are a WebSocket's.
 # PERF: a plain tuple; one with named fields is unpacked 60 ns slower.
-Recipe = tuple[str | None, str | None, Callable[[Mapping[str, Any], str | None, bool], Any], bool, bool]
+Recipe = tuple[str | None, str | None, Callable[[Mapping[str, Any], str | None, str, bool], Any], bool]
 
 
 def recipe_of(rules: Sequence[Any], settings: Any) -> Recipe | None:
@@ -70,7 +70,7 @@ class _Writer(FunctionText):
     """Writes one recipe."""
 
     def __init__(self, rules: Sequence[Any], settings: Any) -> None:
-        super().__init__("v, method, unknown")
+        super().__init__("v, method, default_method, unknown")
         self.rules = rules
         self.settings = settings
         self.arguments: dict[str, str] = {}
@@ -82,19 +82,26 @@ class _Writer(FunctionText):
             for name in sorted(rule.arguments):
                 if name not in self.arguments:
                     self.arguments[name] = f"a{len(self.arguments)}"
-                    subscript = alone and name not in (rule.defaults or ())  # its KeyError is the BuildError's reason
-                    look_up = "v[{}]" if subscript else "v.get({})"
-                    self.lines.append(f" {self.arguments[name]} = {look_up.format(self.constant(name))}")
+                    key = self.constant(name)
+                    required = alone and name not in (rule.defaults or ())  # its KeyError is the BuildError's reason
+                    self.line(
+                        1, f"{self.arguments[name]} = v[{key}]" + ("" if required else f" if {key} in v else None")
+                    )
+        if any(rule.methods != self.rules[0].methods for rule in self.rules):
+            self.line(1, "m = default_method if method is None else method")
+            for rule in self.rules:
+                self._rule(rule, domain is None, "m in {}")
+            self.line(1, "if method is not None:")
+            self.line(2, "return None")
         for rule in self.rules:
-            self._rule(rule, with_domain=domain is None)
+            self._rule(rule, domain is None, "method is None or method in {}")
         build = self.function()
         constant = None
         if len(self.rules) == 1 and domain is not None and self.rules[0].arguments <= set(self.rules[0].defaults or ()):
-            constant = build({}, None, False)
-        by_method = len(self.rules) > 1 and any(rule.methods is not None for rule in self.rules)
-        return domain, constant, build, by_method, websocket
+            constant = build({}, None, "", False)
+        return domain, constant, build, websocket
 
-    def _rule(self, rule: Any, with_domain: bool) -> None:
+    def _rule(self, rule: Any, with_domain: bool, by_method: str) -> None:
         defaults = rule.defaults or {}
         required = [self.arguments[name] for name in rule.arguments if name not in defaults]
         conditions = [f"{argument} is not None" for argument in required]
@@ -102,7 +109,7 @@ class _Writer(FunctionText):
             argument = self.arguments[name]
             conditions.append(f"({argument} is None or {argument} == {self.constant(default)})")
         if rule.methods is not None:
-            conditions.append(f"(method is None or method in {self.constant(rule.methods)})")
+            conditions.append(f"({by_method.format(self.constant(rule.methods))})")
         indent = " "
         if conditions:
             self.lines.append(f" if {' and '.join(conditions)}:")
@@ -142,22 +149,17 @@ class _Writer(FunctionText):
             pieces.append(self.constant(text))
         return 'f"' + "".join([f"{{{piece}}}" for piece in pieces]) + '"'
 
-    def _value(self, argument: str, converter: BaseConverter) -> str:
+    def _value(self, argument: str, converter: Any) -> str:
         """Return the expression for a variable's text."""
         kind = type(converter)
         if kind.to_url is BaseConverter.to_url:
-            quote = f"{self.constant(quote_path)}({argument})"
-            if not converter.part_isolating:  # hardly ever a single word
-                return quote
-            return (
-                f"{argument} if type({argument}) is str and {argument}.isalnum() and {argument}.isascii() else {quote}"
-            )
+            plain = f"{self.constant(find_unsafe_in_path)}({argument}) is None"
+            if converter.part_isolating:  # often a single word
+                plain = f"({argument}.isalnum() or {plain})"
+            plain = f"type({argument}) is str and {argument}.isascii() and {plain}"
+            return f"{argument} if {plain} else {self.constant(quote_path)}({argument})"
         to_url = self.constant(converter.to_url)
-        if (
-            kind.to_url is NumberConverter.to_url
-            and isinstance(converter, IntegerConverter)
-            and not converter.fixed_digits
-        ):
+        if kind.to_url is NumberConverter.to_url and kind.num_convert is int and not converter.fixed_digits:
             return f"{argument} if type({argument}) is int else {to_url}({argument})"
         return f"{to_url}({argument})"
 

@@ -90,11 +90,12 @@ class AsyncClient(ClientCore[Coroutine[Any, Any, TestResponse]]):
 
         Raises:
             TypeError: The client keeps no cookies.
+            RuntimeError: The app opens no session.
             StoreUnavailable: The session's store does not answer.
         """
         app, ctx = self.application, self._transaction(args, kwargs)
         async with ctx:
-            session = ctx.session
+            session = self._opened_session(ctx)
         yield session
         response = app.response_class()
         async with ctx:

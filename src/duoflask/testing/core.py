@@ -123,7 +123,7 @@ class ClientCore(Generic[_R]):
     @property
     def _cookies(self) -> CookieJar:
         if self._jar is None:
-            raise TypeError("this client keeps no cookies; make it with use_cookies=True")
+            raise TypeError("Cookies are disabled. Make the client with use_cookies=True.")
         return self._jar
 
     def get_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> Cookie | None:
@@ -168,6 +168,17 @@ class ClientCore(Generic[_R]):
         if cookies:
             environ["HTTP_COOKIE"] = cookies
         return ctx
+
+    def _opened_session(self, ctx: Any) -> Any:
+        """Return the session of such a context.
+
+        Raises:
+            RuntimeError: Nothing can keep it, for want of a secret key.
+        """
+        session = ctx.session
+        if ctx.app.session_interface.is_null_session(session):
+            raise RuntimeError("Session backend did not open a session. Set app.secret_key, or app.session_interface.")
+        return session
 
     def _take_session_cookie(self, ctx: Any, response: Any) -> None:
         """Keep the cookie that saving the session has set."""
