@@ -131,9 +131,12 @@ def _hostless_adapter(app: App, ctx: AppContext, external: bool) -> MapAdapter:
 
 def inject_defaults(app: App, endpoint: str, values: dict[str, Any]) -> None:
     """Let the `url_defaults` functions of an endpoint's blueprints and the app add to the values of a URL."""
+    registered = app.url_default_functions
+    if not registered:
+        return
     names: tuple[str | None, ...] = (None, *reversed(blueprint_chain(endpoint)))
     for name in names:
-        for function in app.url_default_functions.get(name, ()):
+        for function in registered.get(name, ()):
             function(endpoint, values)
 
 
@@ -148,7 +151,7 @@ def build_url(
 ) -> str:
     """Build the URL of an endpoint; see `DuoFlask.url_for`."""
     ctx = _cv_app.get(None)
-    if ctx is not None and ctx.has_request and ctx.app is app:
+    if ctx is not None and ctx.source is not None and ctx.app is app:
         adapter = ctx.url_adapter
         if endpoint[:1] == ".":
             blueprint = ctx.request.blueprint

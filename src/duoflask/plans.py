@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .bridge import starts_on_loop
 from .exceptions import HTTPException
-from .json.provider import DefaultJSONProvider
 from .typing import App
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class Plan:
         stock = "make_response" not in replaced
         self.quick_response = app._quick_response if stock else None
         self.response_class = app.response_class if stock else None
-        usual = type(app.json) is DefaultJSONProvider and not {"response", "dumps"} & app.json.__dict__.keys()
+        usual = "_writes_bodies" in type(app.json).__dict__ and not {"response", "dumps"} & app.json.__dict__.keys()
         self.json_types = frozenset({dict, list} if usual and self.quick_response is not None else ())
         # What a view returns mostly, and never awaits.
         self.plain_types = frozenset({str, dict, list, bytes, tuple, app.response_class})

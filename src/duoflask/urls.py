@@ -33,9 +33,9 @@ def url_for(
     **values: Any,
 ) -> str:
     """Build the URL of an endpoint; see `DuoFlask.url_for`."""
-    return current_app.url_for(
-        endpoint, _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external, **values
-    )
+    ctx = _cv_app.get(None)
+    app = current_app if ctx is None else ctx.app  # PERF: the proxy takes 0.4 us
+    return app.url_for(endpoint, _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external, **values)
 
 
 def make_redirect(location: str, code: int, response_class: type[Response]) -> Response:

@@ -119,6 +119,10 @@ class DefaultJSONProvider(JSONProvider):
     mimetype = "application/json"
     """The media type of `response`."""
 
+    # For exactly this class, what `response` does is known: a view's dict or list becomes a body without a response.
+    # A subclass does not inherit it.
+    _writes_bodies = True
+
     # The kept encoders, each with the settings that it was made for.
     _spaced: tuple[bool, bool, Callable[[Any], str]] | None = None
     _tight: tuple[bool, bool, Callable[[Any], str]] | None = None
