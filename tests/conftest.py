@@ -183,9 +183,10 @@ def wsgi_call() -> type[WSGICall]:
 
 
 @pytest.fixture(autouse=True)
-def loggers_speak_again() -> Iterator[None]:
-    """Undo what tests do to quieten an app: its logger belongs to the process, and other tests use the same name."""
+def process_is_as_before() -> Iterator[None]:
+    """Undo what tests leave in the process: apps' loggers that were quietened, the command line's mark."""
     yield
+    os.environ.pop("FLASK_RUN_FROM_CLI", None)
     for logger in logging.Logger.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.disabled = False
