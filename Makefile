@@ -19,7 +19,8 @@ help:
 	@echo "make style    ruff: lint and format"
 	@echo "make types    mypy --strict, and pyright --verifytypes where node is found"
 	@echo "make bench    the benchmarks; BENCH='--quick --only wsgi' passes options"
-	@echo "make fuzz     the property tests with many more examples; FUZZ='tests/fuzz' narrows them"
+	@echo "make fuzz     the property tests with many more examples (FUZZ='tests/http' narrows them), then each parser"
+	@echo "              under a coverage-guided fuzzer for FUZZ_SECONDS=20"
 	@echo "make pythons  the tests on every CPython from 3.11 up that is found"
 	@echo "make clean    remove what these made"
 
@@ -68,8 +69,15 @@ pyright: $(VENV)/.stamp-dev
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python -m benchmarks.inprocess $(BENCH)
 
+# Seconds for each parser in the second half, which atheris guides by coverage. It has no wheel for each CPython and is
+# not built from source (that takes clang with libFuzzer): without it parsers.py says that its half is skipped.
+FUZZ_SECONDS ?= 20
+
 fuzz: $(VENV)/.stamp-dev
 	$(PYTEST) $(PARALLEL) -m hypothesis --hypothesis-profile fuzz --timeout 3600 $(FUZZ)
+	-@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --only-binary atheris --editable ".[fuzz]"
+	$(BIN)/python tests/fuzz/parsers.py all -max_total_time=$(FUZZ_SECONDS)
 
 pythons:
 	$(or $(PYTHON),python3) tools/pythons.py

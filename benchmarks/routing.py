@@ -17,6 +17,7 @@ import gc
 import sys
 import time
 import tracemalloc
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
@@ -31,6 +32,9 @@ from benchmarks.report import header
 
 SIZES = (10, 300, 10_000)
 PATH_COUNT = 4096
+# It compares the literals at one place one after the other: with 10,000 rules it compiles for three minutes, and then
+# takes 80 us and more.
+FALCON_MOST = 1000
 RUNS = 5
 SLOW = 0.1
 Call = Callable[[Any], Any]
@@ -205,16 +209,18 @@ def _measure(calls: dict[Any, tuple[Call, Sequence[str]]], rounds: int) -> dict[
 
 def _check(size: int) -> None:
     """Hold all contestants to the same answers."""
-    ours, theirs, falcons = our_map(size), their_map(size).bind("example.com"), falcon_router(size)
+    ours, theirs = our_map(size), their_map(size).bind("example.com")
+    compiled = falcon_router(size) if size <= FALCON_MOST else None
     for name, work in paths(size).items():
-        for path in work[:: 512 if size > 1000 else 64]:
-            found, compiled = ours.find(path, "GET"), falcons.find(path)
+        for path in work[::64]:
+            found = ours.find(path, "GET")
             if name.startswith("miss"):
-                assert found is None and compiled is None and not theirs.test(path), path
+                assert found is None and not theirs.test(path), path
             else:
-                assert found is not None and compiled is not None, path
-                assert (found[0].endpoint, found[1]) == theirs.match(path), path
-                assert found[1] == compiled[2], path
+                assert found is not None and (found[0].endpoint, found[1]) == theirs.match(path), path
+            if compiled is not None:
+                answer = compiled.find(path)
+                assert (answer and answer[2]) == (found and found[1]), path
 
 
 def match_table(rounds: int, sizes: Sequence[int]) -> bool:
@@ -222,14 +228,20 @@ def match_table(rounds: int, sizes: Sequence[int]) -> bool:
     met = True
     print("\n| match | rules | " + " | ".join(CONTESTANTS) + " | / falcon | / werkzeug | goals |")
     print("|---|---|" + "---|" * (len(CONTESTANTS) + 3))
-    calls = {(name, size): make(size) for size in sizes for name, make in CONTESTANTS.items()}
+    calls = {
+        (name, size): make(size)
+        for size in sizes
+        for name, make in CONTESTANTS.items()
+        if name != "falcon" or size <= FALCON_MOST
+    }
     work = {size: paths(size) for size in sizes}
     for size in sizes:
         _check(size)
     gc.collect()
     gc.freeze()
     for workload in work[sizes[0]]:
-        found = _measure({key: (call, work[key[1]][workload]) for key, call in calls.items()}, rounds)
+        measured = {key: (call, work[key[1]][workload]) for key, call in calls.items()}
+        found: dict[Any, float] = defaultdict(lambda: float("nan"), _measure(measured, rounds))
         for size in sizes:
             ours, first = found["duoflask", size], found["duoflask", sizes[0]]
             missed = [other for other, goal in MATCH_GOALS.items() if ours > goal * found[other, size]]
@@ -239,7 +251,8 @@ def match_table(rounds: int, sizes: Sequence[int]) -> bool:
             cells = [f"{found[other, size]:.2f}" for other in CONTESTANTS]
             ratios = [f"{ours / found[other, size]:.2f}" for other in MATCH_GOALS]
             verdict = "MISSED: " + ", ".join(missed) if missed else "met"
-            print(f"| {workload} | {size:,} | {' | '.join([*cells, *ratios])} | {verdict} |", flush=True)
+            line = " | ".join([*cells, *ratios]).replace("nan", "-")
+            print(f"| {workload} | {size:,} | {line} | {verdict} |", flush=True)
     gc.unfreeze()
     return met
 
@@ -265,32 +278,29 @@ def registration_table(size: int = 10_000) -> bool:
     """Print what registering rules costs, up to the first match; whether the goals are met."""
     print(f"\n| registering {size:,} rules | seconds | MiB |\n|---|---|---|")
     results = {}
-    makers: dict[str, Callable[[int], Any]] = {"duoflask": our_map, "werkzeug": their_map, "falcon": falcon_router}
+    makers: dict[str, Callable[[int], Any]] = {"duoflask": our_map, "werkzeug": their_map}
     for name, make in makers.items():
-        seconds, memory = [], 0.0
-        for _ in range(1 if name == "falcon" else 3):
-            started = time.perf_counter()
+        seconds = []
+        for _ in range(3):
+            started = time.process_time()
             _first_match(make(size))
-            seconds.append(time.perf_counter() - started)
-        if name != "falcon":  # its compiling takes minutes under tracemalloc
-            gc.collect()
-            tracemalloc.start()
-            made = make(size)
-            _first_match(made)
-            memory = tracemalloc.get_traced_memory()[0] / 2**20
-            tracemalloc.stop()
+            seconds.append(time.process_time() - started)
+        gc.collect()
+        tracemalloc.start()
+        made = make(size)
+        _first_match(made)
+        memory = tracemalloc.get_traced_memory()[0] / 2**20
+        tracemalloc.stop()
         results[name] = (min(seconds), memory)
-        print(f"| {name} | {min(seconds):.2f} | {f'{memory:.1f}' if memory else '-'} |", flush=True)
+        print(f"| {name} | {min(seconds):.2f} | {memory:.1f} |", flush=True)
     return results["duoflask"][0] < 1 and results["duoflask"][1] < 20
 
 
 def _first_match(made: Any) -> None:
     if isinstance(made, werkzeug.routing.Map):
         made.bind("example.com").match("/section1/about")
-    elif isinstance(made, duoflask.routing.Map):
-        made.find("/section1/about", "GET")
     else:
-        made.find("/section1/about")
+        made.find("/section1/about", "GET")
 
 
 def main(arguments: Sequence[str]) -> int:

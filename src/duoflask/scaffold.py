@@ -298,7 +298,7 @@ class Scaffold(Folders):
                 kind = default_exceptions[which]
             except KeyError:
                 raise ValueError(
-                    f"{which!r} is not a recognized HTTP error code; use a subclass of HTTPException with it instead"
+                    f"{which!r} is not a recognized HTTP error code. Use a subclass of HTTPException with it instead."
                 ) from None
         if not isinstance(kind, type):
             raise TypeError(f"{kind!r} is an instance, not a class. Handlers are registered for classes or codes.")

@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 from werkzeug.middleware.proxy_fix import ProxyFix as Reference
 
 import duoflask
+from duoflask.http.environ import wsgi_decoded
 from duoflask.middleware import ProxyFix
 from duoflask.testing import create_environ
 
@@ -124,6 +125,29 @@ def test_a_malformed_host_is_a_400(client: Any) -> None:
     assert client(app).get("/x", headers=forwarded(Host="a/b@c")).status_code == 400
 
 
+def test_a_prefix_that_is_not_ascii_is_read_as_utf_8(client: Any) -> None:
+    app = make_app()
+    ProxyFix.install(app, x_prefix=1)
+    answer = client(app).get("/x", headers=forwarded(Prefix="/\u00fc".encode().decode("latin-1")))
+    assert answer.json[3:] == ["/\u00fc", "/x", "http://localhost/\u00fc/x"]
+
+
+@pytest.mark.parametrize("host", ["a.b:x", "a.b:0\u00b2", "a.b:", "a.b:123456"])
+def test_a_port_that_is_no_number_does_not_become_the_servers(client: Any, host: str) -> None:
+    app = duoflask.Flask("app")
+    app.testing = True
+    seen: list[Any] = []
+
+    @app.before_request
+    def look() -> str:
+        seen.append(duoflask.request.server)
+        return ""
+
+    ProxyFix.install(app, x_host=1)
+    client(app).get("/x", headers=forwarded(Host=host))
+    assert seen == [("a.b", 80)]
+
+
 def test_what_there_was_before_is_kept() -> None:
     seen = []
 
@@ -189,8 +213,8 @@ def test_both_protocols_and_werkzeug_agree(values: dict[str, str], counts: tuple
     seen: list[Any] = []
 
     def wsgi(environ: Any, start_response: Any) -> list[bytes]:
-        names = ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST", "SCRIPT_NAME")
-        seen.append([environ.get(name) or "" for name in names])
+        names = ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST")
+        seen.append([*[environ.get(name) or "" for name in names], wsgi_decoded(environ["SCRIPT_NAME"])])
         return []
 
     async def asgi(scope: Any, receive: Any, send: Any) -> None:

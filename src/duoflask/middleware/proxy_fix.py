@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ..http.environ import wsgi_decoded
 from ..http.options import parse_list_header
 from ..http.uri import split_root_path
 from .around import Middleware, headers_of, is_scope
@@ -65,7 +66,7 @@ class ProxyFix(Middleware):
         scheme = _trusted(self.x_proto, headers.get("X-Forwarded-Proto"))
         scheme = None if scheme is None else scheme.lower()
         port = _trusted(self.x_port, headers.get("X-Forwarded-Port"))
-        if port is not None and not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536):
+        if port is not None and not (_is_number(port) and 0 < int(port) < 65536):
             port = None
         prefix = _trusted(self.x_prefix, headers.get("X-Forwarded-Prefix"))
         if prefix is not None:
@@ -88,10 +89,15 @@ def _trusted(count: int, value: str | None) -> str | None:
     return values[-count] or None if len(values) >= count else None
 
 
+def _is_number(port: str) -> bool:
+    return port.isascii() and port.isdecimal() and len(port) <= 5
+
+
 def _split_port(host: str) -> tuple[str, str | None]:
+    """A host's name, and its port if that is a number."""
     if ":" in host and not host.endswith("]"):  # an IPv6 address without a port ends in a bracket
         name, _, port = host.rpartition(":")
-        return name, port
+        return name, port if _is_number(port) else None
     return host, None
 
 
@@ -129,8 +135,7 @@ def _fix_scope(scope: Any, fixed: _Fixed) -> dict[str, Any]:
     if fixed.host is not None:
         host = fixed.host
         name, port = _split_port(host)
-        number = int(port) if port and port.isascii() and port.isdecimal() and len(port) <= 5 else None
-        server = (name, number if number is not None else server[1] if server else None)
+        server = (name, int(port) if port is not None else server[1] if server else None)
     if fixed.port is not None:
         host = f"{_split_port(host)[0]}:{fixed.port}" if host else host
         server = (server[0] if server else "localhost", int(fixed.port))
@@ -142,5 +147,6 @@ def _fix_scope(scope: Any, fixed: _Fixed) -> dict[str, Any]:
         new["server"] = server
     if fixed.prefix is not None:
         path = split_root_path(scope["path"], (scope.get("root_path") or "").rstrip("/"))
-        new["root_path"], new["path"] = fixed.prefix, fixed.prefix + path  # `path` holds `root_path` (2.4)
+        prefix = wsgi_decoded(fixed.prefix)
+        new["root_path"], new["path"] = prefix, prefix + path  # `path` holds `root_path` (2.4)
     return new
