@@ -119,7 +119,10 @@ _TEMPLATING = frozenset(
         "stream_template_string_async",
     }
 )
-_MODULES = frozenset({"cli", "csrf", "middleware", "security", "server", "templating", "testing", "views"})
+_MODULES = frozenset(
+    {"cli", "csrf", "datastructures", "debug", "middleware", "security", "server", "serving"}
+    | {"templating", "testing", "views"}
+)
 
 
 def __getattr__(name: str) -> Any:
