@@ -100,6 +100,13 @@ def test_other_sites_are_refused_whatever_the_body(client: Callable[..., Any], h
         assert getattr(browser, method)("/", headers=headers).status_code == 200
 
 
+def test_page_without_tls_does_not_speak_for_a_site_with_it(client: Callable[..., Any]) -> None:
+    browser = client(build())
+    for origin, status in (("http://localhost", 403), ("http://localhost:443", 403), ("https://localhost", 200)):
+        answer = browser.post("/async", base_url="https://localhost", headers={"Origin": origin})
+        assert answer.status_code == status
+
+
 def test_token_is_needed_where_neither_field_speaks(client: Callable[..., Any]) -> None:
     browser = client(build())
     token = browser.get("/token").text

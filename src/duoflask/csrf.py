@@ -124,11 +124,14 @@ def _trusted_origins() -> Container[str]:
 
 
 def _is_own(origin: str) -> bool:
-    """Whether an origin is the host of the request; the scheme is a proxy's business."""
+    """Whether an origin is the host of the request; an https page behind a proxy may ask what is http to us."""
     match = _ORIGIN_RE.fullmatch(origin)
     if match is None:
         return False
-    port = _DEFAULT_PORTS[match[1].lower()]
+    scheme = match[1].lower()
+    if scheme == "http" and request.is_secure:  # whoever sits on the wire can make such a page
+        return False
+    port = _DEFAULT_PORTS[scheme]
     return match[2].lower().removesuffix(port) == request.host.lower().removesuffix(port)
 
 
