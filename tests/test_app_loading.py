@@ -122,6 +122,8 @@ def test_name_or_call_stands_for_an_application(text: str, name: str) -> None:
         ("a.b", "Cannot read"),
         ("a b", "Cannot read"),
         ("create(x)", "expected literals"),
+        ("create(**{'x': 1})", "expected literals"),
+        ("create({[]: 1})", "expected literals"),
         ("create(1, 2)", "cannot be called"),
         ("number", "expected an instance of DuoFlask; got int"),
     ],

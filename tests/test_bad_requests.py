@@ -226,6 +226,25 @@ def test_body_shorter_than_announced_is_a_400_though_the_channel_ended_well(prot
     assert ask(protocol, app, lengths=["9"], chunks=[b"123"])[0] == 400
 
 
+@pytest.mark.parametrize("path", [*LOOKS, "/streamed"])
+@pytest.mark.parametrize("length", ["3", "9"])
+def test_length_of_a_chunked_body_counts_for_nothing(path: str, length: str, protocol: str) -> None:
+    """RFC 9112 6.3; h11 passes such a request on with both fields."""
+    app, _ = make_app()
+
+    @app.post("/streamed", stream_body=True)
+    async def streamed() -> str:
+        return str(sum([len(chunk) async for chunk in duoflask.request.stream]))
+
+    @app.post("/length")
+    def announced() -> str:
+        before = duoflask.request.content_length
+        return str((before, len(duoflask.request.get_data()), duoflask.request.content_length))
+
+    assert ask(protocol, app, path, lengths=[length], chunks=[b"1234", b"56"], chunked=True) == (200, "6")
+    assert ask(protocol, app, "/length", lengths=[length], chunks=[b"123456"], chunked=True)[1] == "(None, 6, None)"
+
+
 def test_body_error_is_raised_at_every_look(protocol: str) -> None:
     app, errors = duoflask.Flask("app"), []
 

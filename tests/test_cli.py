@@ -117,6 +117,29 @@ def test_env_file_is_read(served: list[Any], tmp_path: Path) -> None:
         assert load_dotenv(load_defaults=False) is False
 
 
+@pytest.mark.parametrize("prefix", ["DUOFLASK", "FLASK"])
+@pytest.mark.parametrize(("value", "name"), [("1", "hello"), ("true", "hello"), ("0", "other"), ("false", "other")])
+def test_env_files_can_be_skipped(prefix: str, value: str, name: str, served: list[Any], tmp_path: Path) -> None:
+    (tmp_path / ".flaskenv").write_text("FLASK_APP=hello:other\n")
+    (tmp_path / "app.py").write_text("from hello import app")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLASK_APP", "")
+        patch.delenv("FLASK_APP")
+        assert CliRunner().invoke(cli, ["run"], env={f"{prefix}_SKIP_DOTENV": value}).exit_code == 0
+    assert served[0][0] == name
+
+
+def test_named_env_file_is_read_alone_where_the_usual_ones_are_not_wanted(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("FROM_FILE=usual\n")
+    (tmp_path / "mine").write_text("OTHER=1\n")
+    group = FlaskGroup(create_app=App, load_dotenv=False)
+    group.add_command(click.Command("show", callback=lambda: click.echo(os.environ.get("FROM_FILE", "nothing"))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTHER", "")
+        patch.delenv("OTHER")
+        assert CliRunner().invoke(group, ["-e", "mine", "show"]).output == "nothing\n"
+
+
 def test_address_in_use_is_a_short_error(monkeypatch: pytest.MonkeyPatch, served: list[Any]) -> None:
     def run(*args: Any, **kwargs: Any) -> None:
         raise OSError(98, "cannot listen on 127.0.0.1:5000: Address already in use")

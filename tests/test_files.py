@@ -560,6 +560,32 @@ def test_make_conditional_of_a_response_class_is_called(site: Path, client: Call
     assert seen[0] == (True, len(TEXT))
 
 
+@pytest.mark.parametrize("x_sendfile", [False, True])
+def test_overridden_make_conditional_gets_the_same_answers(
+    site: Path, client: Callable[..., Any], x_sendfile: bool
+) -> None:
+    class Own(Response):
+        def make_conditional(self, *args: Any, **kwargs: Any) -> Any:
+            return super().make_conditional(*args, **kwargs)
+
+    def answers(response_class: type[Response]) -> list[Any]:
+        app = _app(site)
+        app.response_class = response_class
+        app.config["USE_X_SENDFILE"] = x_sendfile
+        made = client(app)
+        seen = []
+        for method in ("GET", "HEAD"):
+            for fields in ({"If-None-Match": "*"}, {"If-Match": '"x"'}, {"Range": "bytes=1-3"}):
+                answer = made.open("/static/a.txt", method=method, headers=fields)
+                seen.append((answer.status_code, sorted(answer.headers), answer.data))
+        return seen
+
+    own = answers(Own)
+    assert own == answers(Response)
+    assert [code for code, _, _ in own[:2]] == [304, 412]
+    assert own[1][2] == b""
+
+
 def test_response_class_of_ones_own_sends_files(site: Path, client: Callable[..., Any]) -> None:
     class Own(Response):
         default_mimetype = "application/json"

@@ -256,6 +256,35 @@ def test_wsgi_application_that_fails_is_closed() -> None:
     assert closed == [1]
 
 
+def test_buffered_application_whose_body_fails_is_closed() -> None:
+    closed: list[int] = []
+
+    class Body:
+        def __iter__(self) -> Any:
+            yield b"a"
+            raise LookupError("oh")
+
+        def close(self) -> None:
+            closed.append(1)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return Body()
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            raise LookupError("oh")
+        finally:
+            closed.append(2)
+
+    for application in (app, asgi):
+        with pytest.raises(LookupError):
+            ours.from_app(application, create_environ("/"), buffered=True)
+    assert closed == [1, 2]
+
+
 def test_forced_class_keeps_everything() -> None:
     class Own(ours):
         default_mimetype = "text/own"

@@ -79,6 +79,14 @@ def test_length_of_what_was_written_is_sent(client: Any) -> None:
     assert tester.get("/changed").data == b"new"
 
 
+def test_what_is_written_can_be_read_whatever_the_rest_wants() -> None:
+    for kind in (ours, theirs):
+        response = kind(b"a", direct_passthrough=True)
+        response.implicit_sequence_conversion = False
+        response.stream.write(b"b")
+        assert response.get_data() == b"ab"
+
+
 def _changed() -> Any:
     response = duoflask.Response("a")
     response.stream.write(b"b")

@@ -14,7 +14,8 @@ import anyio.from_thread
 import anyio.lowlevel
 import pytest
 
-from duoflask import DuoFlask, Response
+from duoflask import DuoFlask, Request, Response, request
+from duoflask.http.body import LimitedStream
 
 COLOURS = ["def", "async def"]
 every_colour = pytest.mark.parametrize(("view_colour", "hook_colour"), list(itertools.product(COLOURS, COLOURS)))
@@ -79,6 +80,22 @@ def test_normal_request(client, view_colour, hook_colour):
     ending.app.add_url_rule("/", "view", coloured(view_colour, lambda: "ok"))
     assert client(ending.app).get("/").text == "ok"
     ending.require_one_teardown()
+
+
+@every_colour
+def test_request_class_whose_close_raises(client, view_colour, hook_colour):
+    class Own(Request):
+        def close(self):
+            raise OSError("close")
+
+    ending, bodies = Ending(hook_colour), []
+    ending.app.request_class = Own
+    view = coloured(view_colour, lambda: bodies.append(request.stream) or "ok")
+    ending.app.add_url_rule("/", "view", view, methods=["POST"])
+    with pytest.raises(OSError, match="close"):
+        client(ending.app).post("/", data=b"body")
+    ending.require_one_teardown()
+    assert bodies[0].closed or isinstance(bodies[0], LimitedStream)  # what a gateway has collected is closed
 
 
 @every_colour

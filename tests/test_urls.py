@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -88,9 +89,7 @@ def test_any_text_is_a_target(location: str) -> None:
 )
 def test_the_page_offers_no_script_to_click_on(location: str) -> None:
     page = redirect(location).get_data(as_text=True)
-    assert 'href="javascript' not in page.lower()
-    assert 'href="data' not in page
-    assert 'href="vbscript' not in page
+    assert re.search(r'href="[\x00-\x20]*(javascript|data|vbscript):', page, re.IGNORECASE) is None
 
 
 @pytest.mark.parametrize("location", ["/x", "x:y/z"[1:], "http://a/", "HTTPS://a/", "//a/b"])

@@ -300,22 +300,60 @@ def test_methods_of_both_colours_run_where_their_colour_does(loop_client: Any) -
             threads["async"] = threading.get_ident()
             return duoflask.request.path
 
+    class OwnMethod(Async):
+        methods = ("GET", "PROPFIND")
+
+        def propfind(self) -> str:
+            threads["own"] = threading.get_ident()
+            return duoflask.request.path
+
     class Overridden(Async):
         def dispatch_request(self, **values: Any) -> Any:
             threads["override"] = threading.get_ident()
             return super().dispatch_request(**values)
 
     app = duoflask.Flask("app")
-    for view in (Mixed, Async, Overridden):
+    for view in (Mixed, Async, OwnMethod, Overridden):
         app.add_url_rule(f"/{view.__name__}", view_func=view.as_view(view.__name__))
     tester = loop_client(app)
     assert tester.get("/Mixed").text == tester.post("/Mixed").text == "/Mixed"
     assert threads["post"] != threads["get"]
     assert tester.get("/Async").text == "/Async"
     assert threads["async"] == threads["post"]
+    assert tester.open("/OwnMethod", method="PROPFIND").text == "/OwnMethod"
+    assert threads["own"] != threads["async"]
     assert tester.get("/Overridden").text == "/Overridden"
     assert threads["override"] != threads["async"]
-    assert [app._plan(name).view_on_loop for name in ("Mixed", "Async", "Overridden")] == [False, True, False]
+    assert [app._plan(name).view_on_loop for name in ("Mixed", "Async", "OwnMethod", "Overridden")] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_decorated_view_that_must_wait_on_a_loop_says_so() -> None:
+    class Mixed(MethodView):
+        decorators = [exclaim]
+
+        def get(self) -> str:
+            return "get"
+
+        async def post(self) -> str:
+            return "post"
+
+    app = duoflask.Flask("app")
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    app.add_url_rule("/", view_func=Mixed.as_view("view"), inline=True)
+
+    async def main() -> None:
+        async with app.async_test_client() as tester:
+            assert (await tester.get("/")).text == "get!"
+            message = "a method of the view .*Mixed' is asynchronous.*take inline=True off"
+            with pytest.raises(RuntimeError, match=message):
+                await tester.post("/")
+
+    anyio.run(main)
 
 
 def test_async_generator_of_a_method_is_a_body(client: Any) -> None:

@@ -16,6 +16,7 @@ from .dispatch import teardown
 from .lazy import LazyModule
 from .lifecycle import Lifecycle
 from .linking import match
+from .request import Request
 from .session_steps import load_session, loads_early, open_now, save_session
 from .sessions import SessionMixin
 from .settings import Settings
@@ -178,3 +179,15 @@ def _request_context() -> Any:
     """The Context of the active request; None outside one."""
     ctx = _cv_app.get(None)
     return None if ctx is None else getattr(ctx, "context", None)
+
+
+def _made_up_environ(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    """The environ of a made-up request; arguments as for `PlainEnvironBuilder`."""
+    builder = testing.PlainEnvironBuilder(*args, **kwargs)
+    try:
+        return builder.get_environ()
+    finally:
+        builder.close()
+
+
+Request._made_up_environ = staticmethod(_made_up_environ)

@@ -19,14 +19,13 @@ from typing import Any
 
 import click
 
-from .config import get_debug_flag
+from .config import get_debug_flag, get_load_dotenv
 
 __all__ = [
     "NoAppException",
     "ScriptInfo",
     "find_app_by_string",
     "find_best_app",
-    "first_env",
     "locate_app",
     "prepare_import",
 ]
@@ -142,10 +141,16 @@ def _parse_reference(text: str) -> tuple[str, list[Any] | None, dict[str, Any]]:
         raise NoAppException(f"Cannot read '{text}'; expected a name, or a call of a function by its name.")
     try:
         args = [ast.literal_eval(arg) for arg in expression.args]
-        kwargs = {str(item.arg): ast.literal_eval(item.value) for item in expression.keywords if item.arg}
-    except ValueError:
+        kwargs = {_keyword(item): ast.literal_eval(item.value) for item in expression.keywords}
+    except (TypeError, ValueError):
         raise NoAppException(f"Cannot read the arguments in '{text}'; expected literals such as 'dev' or 1.") from None
     return expression.func.id, args, kwargs
+
+
+def _keyword(item: ast.keyword) -> str:
+    if item.arg is None:
+        raise ValueError("**")
+    return item.arg
 
 
 def prepare_import(path: str) -> str:
@@ -187,11 +192,6 @@ def locate_app(module_name: str, app_name: str | None, raise_if_not_found: bool 
     return find_best_app(module) if app_name is None else find_app_by_string(module, app_name)
 
 
-def first_env(name: str) -> str | None:
-    """Return `DUOFLASK_<name>`, else `FLASK_<name>`, if it is set and not empty."""
-    return os.environ.get(f"DUOFLASK_{name}") or os.environ.get(f"FLASK_{name}")
-
-
 class ScriptInfo:
     """What a command knows of its application before it is loaded; the `obj` of every click context.
 
@@ -199,7 +199,7 @@ class ScriptInfo:
         app_import_path: As `--app` takes it: `module`, `module:name`, `module:factory("x")`, or a path.
         create_app: Returns the application instead.
         set_debug_flag: Set `app.debug` as `--debug` or the environment says.
-        load_dotenv_defaults: Read .env and .flaskenv.
+        load_dotenv_defaults: Read .env and .flaskenv, unless DUOFLASK_SKIP_DOTENV or FLASK_SKIP_DOTENV says otherwise.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ class ScriptInfo:
         self.app_import_path = app_import_path
         self.create_app = create_app
         self.set_debug_flag = set_debug_flag
-        self.load_dotenv_defaults = load_dotenv_defaults
+        self.load_dotenv_defaults = get_load_dotenv(load_dotenv_defaults)
         self.data: dict[Any, Any] = {}
         self._loaded_app: Any = None
 

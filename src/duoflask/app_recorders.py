@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .scaffold import Scaffold, setupmethod
+from .scaffold import Scaffold, _adding_decorator, setupmethod
 
 __all__ = ["AppRecorders"]
 
@@ -97,23 +97,10 @@ class AppRecorders(Scaffold):
 
     # -- templates
 
-    def _for_templates(self, kind: str, name: Any) -> Any:
-        """The decorator that registers a filter, test or global under a name, by default the function's."""
-        add = getattr(self, f"add_app_template_{kind}")
-        if callable(name):
-            add(name)
-            return name
-
-        def decorator(f: _F) -> _F:
-            add(f, name)
-            return f
-
-        return decorator
-
     @setupmethod
     def app_template_filter(self, name: Any = None) -> Any:
         """Register the decorated function as a filter of all templates; see `app.template_filter`."""
-        return self._for_templates("filter", name)
+        return _adding_decorator(self.add_app_template_filter, name)
 
     @setupmethod
     def add_app_template_filter(self, f: Callable[..., Any], name: str | None = None) -> None:
@@ -123,7 +110,7 @@ class AppRecorders(Scaffold):
     @setupmethod
     def app_template_test(self, name: Any = None) -> Any:
         """Register the decorated function as a test of all templates; see `app.template_test`."""
-        return self._for_templates("test", name)
+        return _adding_decorator(self.add_app_template_test, name)
 
     @setupmethod
     def add_app_template_test(self, f: Callable[..., Any], name: str | None = None) -> None:
@@ -133,7 +120,7 @@ class AppRecorders(Scaffold):
     @setupmethod
     def app_template_global(self, name: Any = None) -> Any:
         """Register the decorated function as a function of all templates; see `app.template_global`."""
-        return self._for_templates("global", name)
+        return _adding_decorator(self.add_app_template_global, name)
 
     @setupmethod
     def add_app_template_global(self, f: Callable[..., Any], name: str | None = None) -> None:

@@ -23,7 +23,6 @@ from .app_loading import (
     ScriptInfo,
     find_app_by_string,
     find_best_app,
-    first_env,
     locate_app,
     prepare_import,
 )
@@ -105,8 +104,9 @@ def _set_debug(ctx: click.Context, param: click.Parameter, value: bool | None) -
 
 
 def _set_env_file(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is not None or (ctx.ensure_object(ScriptInfo).load_dotenv_defaults and not first_env("SKIP_DOTENV")):
-        load_dotenv(value, load_defaults=not first_env("SKIP_DOTENV"))
+    load_defaults = ctx.ensure_object(ScriptInfo).load_dotenv_defaults
+    if value is not None or load_defaults:
+        load_dotenv(value, load_defaults)
     return value
 
 

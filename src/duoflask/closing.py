@@ -95,7 +95,10 @@ async def teardown(ctx: AppContext, error: BaseException | None) -> None:
     steps = ctx.plan.steps
     if ctx.has_request:
         await _collect(errors, steps.do_teardown_request(ctx, error))
-        release(ctx)
+        try:
+            release(ctx)
+        except Exception as exc:  # an own request class has its own `close`
+            errors.append(exc)
     await _collect(errors, steps.do_teardown_appcontext(ctx, error))
     if appcontext_popped.receivers:
         await _collect(errors, emit(ctx, appcontext_popped))
@@ -107,12 +110,14 @@ def release(ctx: AppContext) -> None:
 
     PERF: where there is no teardown function, this is all there is to tear down: 2 us less than `teardown`.
     """
-    if ctx._request is not None:
-        ctx._request.close()
-        if "werkzeug.request" in ctx.source:  # type: ignore[operator]
-            ctx.source["werkzeug.request"] = None  # type: ignore[index]  # the request holds the environ: a cycle
-    if ctx.body is not None:
-        ctx.body.close()
+    try:
+        if ctx._request is not None:
+            if "werkzeug.request" in ctx.source:  # type: ignore[operator]
+                ctx.source["werkzeug.request"] = None  # type: ignore[index]  # the request holds the environ: a cycle
+            ctx._request.close()
+    finally:
+        if ctx.body is not None:
+            ctx.body.close()
 
 
 async def _collect(errors: list[BaseException], step: Awaitable[Any]) -> None:

@@ -149,7 +149,7 @@ class AppContext(Exchange):
         request.routing_exception = self.routing_exception
         request._limits = self.app._limits_of(self.rule)
         request._body = self.body
-        if self.gateway is not None and self.length_error is None:
+        if self.gateway is not None and self.length_error is None and not self.transfer_coded:
             request._announced = self.declared_length
         if self.body is None and not self.has_body and self.rule is not None and self.rule.stream_body:
             request._body = StreamedBody.empty()

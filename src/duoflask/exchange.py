@@ -49,6 +49,7 @@ class Exchange:
     send: Any
 
     declared_length: int | None = None
+    transfer_coded: bool = False  # under ASGI: then its end is where the server says, not at that length (RFC 9112 6.3)
     length_error: HTTPException | None = None
     sent: bool = False  # the response has been started
     complete: bool = False  # its last piece is on its way

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from datetime import datetime
 from io import BytesIO, TextIOBase
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from .bridge import starts_on_loop
 from .ctx import AppContext, _request_context
@@ -30,7 +30,7 @@ from .http.paths import safe_join
 from .http.wire import LENGTHS
 from .response import Response
 from .response_body import Selection
-from .response_conditional import Selected, apply_conditions
+from .response_conditional import Selected, apply_conditions, is_conditional
 
 __all__ = ["respond_with_file", "respond_with_file_below", "send_file", "send_from_directory"]
 
@@ -45,9 +45,6 @@ _NO_SUCH_FILE: Final = frozenset(
     for name in ("EACCES", "EINVAL", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENODEV", "ENOENT", "ENOTDIR", "ENXIO", "EPERM")
 )
 
-_CONDITIONS: Final = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Range")
-_RAW_CONDITIONS: Final = frozenset(name.lower().encode() for name in _CONDITIONS)
-
 _ACCEPTS: Final = ("Accept-Ranges", "bytes")
 
 # Paths below a folder that were found to lead to a file in it, until when, and to which.
@@ -57,6 +54,9 @@ _found_inside: dict[str, tuple[float, tuple[Any, ...]]] = {}
 _WITHOUT_FILE: Final = frozenset({304, 412})
 
 _new: Final = object.__new__
+
+# The arguments of `send_file` behind the first, in their order.
+_Options: TypeAlias = tuple[str | None, bool, str | None, bool, bool | str, datetime | int | float | None, Any]
 
 
 def send_file(
@@ -106,7 +106,7 @@ def respond_with_file(ctx: AppContext, path_or_file: Any, *options: Any) -> Resp
         path = os.path.join(ctx.app.root_path, path_or_file)
         descriptor = os.open(path, _OPEN_FLAGS)
         stat = _stat_of(descriptor, path)
-        return _respond(ctx, descriptor, path, 0, stat.st_size, stat.st_mtime, *options)
+        return _respond(ctx, descriptor, path, 0, stat.st_size, stat.st_mtime, options)
     file = path_or_file
     if not hasattr(file, "read") or starts_on_loop(file.read):
         raise TypeError(
@@ -126,7 +126,7 @@ def respond_with_file(ctx: AppContext, path_or_file: Any, *options: Any) -> Resp
             raise ValueError(
                 "the BytesIO stands at its end, so that nothing would be sent; write file.seek(0) before send_file"
             )
-    return _respond(ctx, file, None, start, size, None, *options)
+    return _respond(ctx, file, None, start, size, None, options)
 
 
 def send_from_directory(
@@ -196,7 +196,7 @@ def respond_with_file_below(
         os.close(descriptor)
         raise NotFound
     options = (mimetype, as_attachment, download_name, conditional, etag, last_modified, max_age)
-    return _respond(ctx, descriptor, joined, 0, stat.st_size, stat.st_mtime, *options)
+    return _respond(ctx, descriptor, joined, 0, stat.st_size, stat.st_mtime, options)
 
 
 def _stat_of(descriptor: int, path: str) -> os.stat_result:
@@ -251,18 +251,13 @@ def _respond(
     start: int,
     size: int | None,
     mtime: float | None,
-    mimetype: str | None,
-    as_attachment: bool,
-    download_name: str | None,
-    conditional: bool,
-    etag: bool | str,
-    last_modified: datetime | int | float | None,
-    max_age: Any,
+    options: _Options,
 ) -> Response:
     """Make the response of an open file, or of its descriptor; it is then closed, or belongs to the response's body.
 
     The data are `size` bytes from `start` on; a size of None is not known.
     """
+    mimetype, as_attachment, download_name, conditional, etag, last_modified, max_age = options
     try:
         if max_age is None:
             max_age = ctx.app.get_send_file_max_age(path)
@@ -281,7 +276,7 @@ def _respond(
         length = () if size is None else (LENGTHS[0 if is_left else size],)
         response = _response(ctx, [kind, *length, *others])
         selected = None
-        asks = conditional and _is_conditional(ctx.source)
+        asks = conditional and is_conditional(ctx.source)
         by_class = asks and type(response).make_conditional is not Response.make_conditional
         if asks and not by_class:
             selected = apply_conditions(response, ctx.source, not is_left, size)
@@ -290,12 +285,11 @@ def _respond(
     except BaseException:
         _close(file)
         raise
+    if by_class:
+        return _by_class(ctx, response, FileBody(file, start, size, path), is_left)
     if not has_file:
         _close(file)
         return _without_file(response)
-    if by_class:
-        response._body, response._iterable = None, FileBody(file, start, size, path)
-        return response.make_conditional(ctx.request, True, size)
     # A view that is marked `inline=True` runs on the loop, but its author promises that it may block.
     return _filled(response, file, path, start, size, selected, not ctx.on_loop or ctx.plan.view_on_loop is None)
 
@@ -314,17 +308,15 @@ def _response(ctx: AppContext, pairs: list[Pair]) -> Response:
     return response
 
 
-def _is_conditional(source: Any) -> bool:
-    """Whether a request has any of the fields that may change what is sent of a file."""
-    if "type" not in source:
-        return (
-            "HTTP_IF_NONE_MATCH" in source
-            or "HTTP_IF_MODIFIED_SINCE" in source
-            or "HTTP_RANGE" in source
-            or "HTTP_IF_MATCH" in source
-            or "HTTP_IF_UNMODIFIED_SINCE" in source
-        )
-    return any(name in _RAW_CONDITIONS for name, _ in source["headers"])
+def _by_class(ctx: AppContext, response: Response, body: FileBody, is_left: bool) -> Response:
+    """Have the class's own `make_conditional` decide what is sent of a file."""
+    response._body, response._iterable = None, body
+    response = response.make_conditional(ctx.request, not is_left, body.length)
+    response.headers.remove("Date")  # every server sends one
+    if is_left or response._status_code in _WITHOUT_FILE:
+        body.close()
+        response._body, response._iterable = b"", None
+    return _without_file(response)
 
 
 def _without_file(response: Response) -> Response:

@@ -26,9 +26,7 @@ class ImportStringError(ImportError):
         self.import_name = import_name
         self.exception = exception
         found, missing = _how_far(import_name)
-        reached = (
-            f"{found!r} was found in {_place_of(found)}, but it has no {missing!r}" if found else "nothing was found"
-        )
+        reached = f"{found!r} was found{_place_of(found)}, but it has no {missing!r}" if found else "nothing was found"
         super().__init__(
             f"cannot import {import_name!r}: {reached}. Is the name spelt rightly, does its folder stand in sys.path, "
             f"and does no other module hide it? The import raised {type(exception).__name__}: {exception}"
@@ -50,7 +48,8 @@ def _how_far(name: str) -> tuple[str, str]:
 
 
 def _place_of(name: str) -> str:
-    return repr(getattr(sys.modules.get(name), "__file__", None) or "a module")
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return f" in {file!r}" if file else ""
 
 
 def import_string(import_name: str, silent: bool = False) -> Any:

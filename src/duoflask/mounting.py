@@ -16,6 +16,7 @@ from .bridge import Workers, WSGIDriver, current_home, current_portal
 from .ctx import AppContext
 from .exceptions import HTTPException
 from .foreign import Foreign, Lifespan, Protocols
+from .http.environ import wsgi_encoded
 from .http.uri import split_root_path
 from .typing import App, Receive, Scope, Send, StartResponse, WSGIEnvironment
 
@@ -54,7 +55,7 @@ class PrefixTable:
     def add(self, prefix: str, app: Any) -> None:
         """Add or replace an application."""
         self._apps[prefix] = app
-        self._raw_apps[prefix.encode().decode("latin-1")] = app
+        self._raw_apps[wsgi_encoded(prefix)] = app
         self._depth = max(self._depth, prefix.count("/"))
 
     def __contains__(self, prefix: str) -> bool:
@@ -209,10 +210,7 @@ class _Mounted(Foreign):
     async def _start(self) -> None:
         lifespan = Lifespan(self.app)
         await lifespan.start()
-        if lifespan.raised is not None:
-            self._owner.logger.warning(
-                "%r raised in its lifespan and is served without one", self.app, exc_info=lifespan.raised
-            )
+        self._log_raised(lifespan, "%r raised in its lifespan and is served without one")
         key = home_key()
         self._lifespans[key] = lifespan
         portal = current_portal()
@@ -227,6 +225,12 @@ class _Mounted(Foreign):
         lifespan = self._lifespans.pop(home_key(), None)
         if lifespan is not None:
             await lifespan.stop()
+            self._log_raised(lifespan, "%r raised in its lifespan after it had started")
+
+    def _log_raised(self, lifespan: Lifespan, message: str) -> None:
+        raised, lifespan.raised = lifespan.raised, None
+        if raised is not None:
+            self._owner.logger.warning(message, self.app, exc_info=raised)
 
     def state(self) -> dict[str, Any] | None:
         """What the start-up on the running loop has left for the requests there."""

@@ -17,7 +17,7 @@ from .flashing import get_flashed_messages
 from .globals import g, request, session
 from .lazy import LazyModule
 from .plans import Step, context_processors
-from .scaffold import Scaffold, setupmethod
+from .scaffold import Scaffold, _adding_decorator, setupmethod
 from .template_context import OUTSIDE_REQUEST, WITHIN_REQUEST, default_processor, settled
 from .typing import App
 from .unmatched import prefix_map
@@ -115,7 +115,7 @@ class Registration(Scaffold):
         Args:
             name: The filter's name; by default the function's.
         """
-        return _decorator(self.add_template_filter, name)
+        return _adding_decorator(self.add_template_filter, name)
 
     @setupmethod
     def add_template_filter(self, f: Callable[..., Any], name: str | None = None) -> None:
@@ -129,7 +129,7 @@ class Registration(Scaffold):
         Args:
             name: The test's name; by default the function's.
         """
-        return _decorator(self.add_template_test, name)
+        return _adding_decorator(self.add_template_test, name)
 
     @setupmethod
     def add_template_test(self, f: Callable[..., Any], name: str | None = None) -> None:
@@ -143,7 +143,7 @@ class Registration(Scaffold):
         Args:
             name: The name in templates; by default the function's.
         """
-        return _decorator(self.add_template_global, name)
+        return _adding_decorator(self.add_template_global, name)
 
     @setupmethod
     def add_template_global(self, f: Callable[..., Any], name: str | None = None) -> None:
@@ -245,19 +245,6 @@ class Registration(Scaffold):
             return plan.processors  # type: ignore[no-any-return]
         # The context is older than a registration, or of another app.
         return context_processors(app, plan.blueprints)
-
-
-def _decorator(add: Callable[..., None], name: Any) -> Any:
-    """The decorator for a name; or, used without parentheses, the function itself."""
-    if callable(name):
-        add(name)
-        return name
-
-    def decorator(f: _F) -> _F:
-        add(f, name)
-        return f
-
-    return decorator
 
 
 def _call_all(functions: Iterable[Callable[[], Any]]) -> list[Any]:

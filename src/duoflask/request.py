@@ -9,16 +9,10 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from .http.errors import BadRequest, HTTPException, UnsupportedMediaType
-from .lazy import LazyModule
 from .request_body import RequestBody
-
-if TYPE_CHECKING:
-    testing: Any
-else:
-    testing = LazyModule(f"{__package__}.testing")  # for `from_values` alone
 
 __all__ = ["Request"]
 
@@ -41,6 +35,8 @@ class Request(RequestBody):
 
     # () -> the innermost context; ctx.py sets it
     _active_context: ClassVar[Any] = staticmethod(lambda: None)
+    # what a test client makes of its arguments; app_contexts.py sets it
+    _made_up_environ: ClassVar[Callable[..., dict[str, Any]]]
 
     def __init__(self, environ: Any, populate_request: bool = True, shallow: bool = False) -> None:
         super().__init__(environ)
@@ -57,11 +53,7 @@ class Request(RequestBody):
     @classmethod
     def from_values(cls, *args: Any, **kwargs: Any) -> Self:
         """Make a request of what `duoflask.testing.PlainEnvironBuilder` takes: a path, `method=`, `data=`, ..."""
-        builder = testing.PlainEnvironBuilder(*args, **kwargs)
-        try:
-            return cls(builder.get_environ())
-        finally:
-            builder.close()
+        return cls(cls._made_up_environ(*args, **kwargs))
 
     @classmethod
     def application(cls, f: Callable[..., Any]) -> Callable[..., Any]:

@@ -73,7 +73,7 @@ class RequestBody(Connection):
     _debug: bool = False
     _body: Any = None
     _announced: int | None = None
-    """The length of the body, where a gateway has read it from the request's fields."""
+    """The length of the body, where the ASGI gateway has read it from the request's fields."""
 
     _max_content_length: int | None = None
     _max_form_memory_size: int | None = None
@@ -159,9 +159,15 @@ class RequestBody(Connection):
         """Return the body after every check that needs no reading; the only place that knows its source."""
         if self.shallow:
             raise RuntimeError("this request is shallow: its body belongs to the application behind the middleware")
-        length = self._announced
-        if length is None or (self.scope is None and "HTTP_TRANSFER_ENCODING" in self.environ):
-            length = None if self._is_chunked else parse_content_length(self.headers.get("Content-Length"))
+        if self.scope is None:
+            # PERF: 300 ns less than through `headers`. Not `_announced`: a hook may have put another body there.
+            environ = self.environ
+            chunked = "HTTP_TRANSFER_ENCODING" in environ and self._is_chunked
+            length = None if chunked else parse_content_length(environ.get("CONTENT_LENGTH") or None)
+        else:
+            length = self._announced
+            if length is None and not self._is_chunked:
+                length = parse_content_length(self.headers.get("Content-Length"))
         self.__dict__["content_length"] = length
         body, limit = self._body, self.max_content_length
         if isinstance(body, BufferedBody) and body.error is None and length is None:

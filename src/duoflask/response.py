@@ -317,13 +317,13 @@ class BaseResponse(ResponseContent):
         taken = answer_of(app, environ)
         try:
             response = cls(*taken)
-        except BaseException:  # a head that could not be sent; the application has to end all the same
+            if buffered and response.is_async:
+                async_to_sync(response.make_sequence_async)()
+            elif buffered:
+                response.make_sequence()
+        except BaseException:  # a head that could not be sent, a body that failed; the application has to end anyhow
             taken.close()
             raise
-        if buffered:
-            if response.is_async:
-                async_to_sync(response.make_sequence_async)()
-            response.make_sequence()
         return response
 
 

@@ -14,7 +14,7 @@ from .http.errors import RequestedRangeNotSatisfiable
 from .http.etags import evaluate_preconditions, fields_of, range_still_applies
 from .http.ranges import ByteRanges, Piece, parse_range_header, plan_byteranges
 
-__all__ = ["Selected", "apply_conditions"]
+__all__ = ["Selected", "apply_conditions", "is_conditional"]
 
 _RAW_FIELDS: Final = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"range"})
 
@@ -57,7 +57,11 @@ def apply_conditions(
     code = response.status_code
     if not 200 <= code < 300:
         return None
-    if not _asks(source, under_asgi):
+    if hasattr(source, "headers"):
+        asks = is_conditional(source.scope if under_asgi else source.environ)
+    else:
+        asks = is_conditional(source)
+    if not asks:
         return None
     fields = fields_of(source)
     etag, modified = headers.get("ETag"), headers.get("Last-Modified")
@@ -73,24 +77,22 @@ def apply_conditions(
     return _select(response, wanted, length)
 
 
-def _asks(source: Any, under_asgi: bool) -> bool:
-    """Whether a request has any field that matters here.
+def is_conditional(source: Any) -> bool:
+    """Whether a WSGI environ or an ASGI scope has any field that may change what is sent.
 
     PERF: 0.2 us instead of the 2.4 that look-ups of all of them take (10 KiB file, benchmarks/).
     """
-    if under_asgi:
-        scope = source.scope if hasattr(source, "headers") else source
-        for name, _ in scope["headers"]:  # noqa: SIM110 - PERF: a generator costs as much again
+    if "type" in source:
+        for name, _ in source["headers"]:  # noqa: SIM110 - PERF: a generator costs as much again
             if name in _RAW_FIELDS:
                 return True
         return False
-    environ = source.environ if hasattr(source, "headers") else source
     return (
-        "HTTP_IF_NONE_MATCH" in environ
-        or "HTTP_IF_MODIFIED_SINCE" in environ
-        or "HTTP_RANGE" in environ
-        or "HTTP_IF_MATCH" in environ
-        or "HTTP_IF_UNMODIFIED_SINCE" in environ
+        "HTTP_IF_NONE_MATCH" in source
+        or "HTTP_IF_MODIFIED_SINCE" in source
+        or "HTTP_RANGE" in source
+        or "HTTP_IF_MATCH" in source
+        or "HTTP_IF_UNMODIFIED_SINCE" in source
     )
 
 

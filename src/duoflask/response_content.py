@@ -70,12 +70,13 @@ class ResponseContent(ResponseFields):
 
     def _require_sequence(self) -> None:
         """Have the body complete, unless nobody wants it read."""
-        if self.direct_passthrough:
+        is_written = type(self._iterable) is Written
+        if self.direct_passthrough and not is_written:
             raise RuntimeError(
                 "the body is passed through directly and is not kept; set direct_passthrough = False, or call "
                 "make_sequence(), to read it"
             )
-        if not self.implicit_sequence_conversion and type(self._iterable) is not Written:
+        if not (self.implicit_sequence_conversion or is_written):
             raise RuntimeError(
                 "the body is an iterable, and implicit_sequence_conversion is off; call make_sequence() to read it"
             )

@@ -13,6 +13,7 @@ from urllib.parse import urljoin
 from .http.callback_dict import CallbackDict
 from .http.connection import Connection
 from .http.cookies import DEFAULT_MAX_COOKIE_SIZE, dump_cookie
+from .http.entity_fields import ENTITY_FIELDS
 from .http.header_property import media_parameters
 from .http.headers import Headers
 from .http.uri import iri_to_uri
@@ -23,16 +24,9 @@ __all__ = ["ResponseHead"]
 
 # Status codes whose responses never have a body (RFC 9110 6.4.1).
 _BODILESS: Final = frozenset({204, 304})
-# What describes a body; a 304 leaves it out, because the client has it (RFC 9110 15.4.5).
 _OF_BODY: Final = frozenset({"content-length", "content-type"})
-_OF_REPRESENTATION: Final = _OF_BODY | {
-    "allow",
-    "content-encoding",
-    "content-language",
-    "content-md5",
-    "content-range",
-    "last-modified",
-}
+# A 304 leaves out what describes the representation, because the client has it, but for these (RFC 9110 15.4.5).
+_OF_REPRESENTATION: Final = ENTITY_FIELDS - {"content-location", "expires"}
 
 _new: Final = object.__new__
 _raw_pair: Final = RAW_PAIRS.__getitem__

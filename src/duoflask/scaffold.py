@@ -31,10 +31,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def setupmethod(method: _F) -> _F:
-    """Have a setup method refuse to work once requests are served (Flask's rule.
-
-    It would apply to some requests only).
-    """
+    """Have a setup method refuse to work once requests are served: it would apply to some of them only."""
 
     @functools.wraps(method)
     def checked(self: Scaffold, *args: Any, **kwargs: Any) -> Any:
@@ -55,6 +52,19 @@ def _endpoint_from_view_func(view_func: RouteCallable) -> str:
     return str(name)
 
 
+def _adding_decorator(add: Callable[..., None], name: Any) -> Any:
+    """The decorator that adds a function under a name; or, used without parentheses, the function itself."""
+    if callable(name):
+        add(name)
+        return name
+
+    def decorator(f: _F) -> _F:
+        add(f, name)
+        return f
+
+    return decorator
+
+
 class Scaffold(Folders):
     """Routes, hooks and error handlers, as an app and a blueprint register them.
 
@@ -67,8 +77,7 @@ class Scaffold(Folders):
     """
 
     name: str
-    # Hooks and views that may run on the event loop although they are `def`: their author promises that they do not
-    # block.
+    # Options of `route` that are no `Rule`'s.
     _ROUTE_OPTIONS: ClassVar[frozenset[str]] = frozenset({"stream_body", "max_content_length", "inline", "session"})
 
     def __init__(
@@ -96,6 +105,8 @@ class Scaffold(Folders):
         self.url_value_preprocessors: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.url_default_functions: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.template_context_processors: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
+        # Hooks and views that may run on the event loop although they are `def`: their author promises that they do
+        # not block.
         self._inline: set[Any] = set()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -166,7 +177,8 @@ class Scaffold(Folders):
             rule: The URL rule, as in `"/users/<int:id>"`.
             options: `endpoint`, `methods`, `provide_automatic_options`, those of `Rule`, and
                 `stream_body=True` (the body is not read before the view; it iterates `request.stream`),
-                `max_content_length` (bytes; instead of the app's for this rule) and
+                `max_content_length` (bytes; instead of the app's for this rule),
+                `session=False` (a session kept elsewhere is not read before the view) and
                 `inline=True` (a `def` view runs on the event loop under ASGI: it must not block).
         """
 

@@ -5,6 +5,7 @@ Owns the translation of arguments. What serves is `server`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import anyio
-import anyio.from_thread
 
 from .lazy import LazyModule
 from .server import Server, ServerConfig, bind, run
@@ -94,7 +94,7 @@ class BaseWSGIServer:
         self.host = host
         self.port = self.server_port = port if uds is not None else address[1]
         self._server: Server | None = None
-        self._token: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
@@ -104,7 +104,7 @@ class BaseWSGIServer:
 
     async def _serve(self) -> None:
         self._server = Server(self.app, self._config, sockets=self.sockets)
-        self._token = anyio.lowlevel.current_token()
+        self._loop = asyncio.get_running_loop()
         if self._stopped:
             self._server.stop()
         await self._server.serve()
@@ -112,11 +112,11 @@ class BaseWSGIServer:
     def shutdown(self) -> None:
         """Stop gracefully; from any thread, also before `serve_forever()`."""
         self._stopped = True
-        server, token = self._server, self._token
-        if server is not None and token is not None:
+        server, loop = self._server, self._loop
+        if server is not None and loop is not None:
             try:
-                anyio.from_thread.run_sync(server.stop, token=token)
-            except RuntimeError:  # its loop has ended already
+                loop.call_soon_threadsafe(server.stop)  # not waited for: the loop may end meanwhile
+            except RuntimeError:  # it has ended already
                 pass
 
     def server_close(self) -> None:

@@ -15,6 +15,7 @@ import click
 from .command_groups import with_appcontext
 from .globals import current_app
 from .sessions import SecureCookieSessionInterface, ServerSideSessionInterface, Store, StoreUnavailable
+from .sessions.stores.memory import MemoryStore
 
 __all__ = ["sessions_group"]
 
@@ -37,6 +38,11 @@ def _opened() -> Iterator[Store]:
 def _store() -> Store:
     interface = current_app.session_interface
     if isinstance(interface, ServerSideSessionInterface):
+        if isinstance(interface.store, MemoryStore):
+            raise click.UsageError(
+                "the sessions of this application are in the memory of the process that serves it, and this is another "
+                "one. Set SESSION_STORE to 'files', 'sqlite' or a Redis URL to look at them from here."
+            )
         return interface.store
     if isinstance(interface, SecureCookieSessionInterface):
         raise click.UsageError(

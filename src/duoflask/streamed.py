@@ -105,7 +105,7 @@ def chunks_of_channel(ctx: Any) -> StreamedBody:
             more = message.get("more_body", False)
             if not more:
                 ctx.has_body = False  # from now on the channel tells only when the client leaves
-                if declared is not None and size < declared:
+                if declared is not None and size < declared and not ctx.transfer_coded:
                     raise ClientDisconnected(f"the body ended early; expected {declared} bytes; got {size}")
             if chunk:
                 return chunk

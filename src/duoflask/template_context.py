@@ -52,12 +52,19 @@ def default_processor() -> dict[str, Any]:
     return dict(WITHIN_REQUEST if ctx.source is not None else OUTSIDE_REQUEST)
 
 
-def settled(awaitable: Awaitable[Any], what: Callable[[], str]) -> Any:
-    """Wait, for sync rendering, for what an `async def` function will answer.
+_AWAIT_IT: Final = (
+    "a template that is rendered by a sync function on a running event loop cannot await it; write 'await "
+    "render_template_async(...)' (or its kin) instead of 'render_template(...)' in an 'async def' function"
+)
+
+
+def settled(awaitable: Awaitable[Any], what: Callable[[], str], advice: str = _AWAIT_IT) -> Any:
+    """Wait, in a `def` function, for what an `async def` function will answer.
 
     Args:
         awaitable: What it returned.
         what: Names it in the error.
+        advice: Ends the error: why it cannot be waited for, and what to write instead.
 
     Raises:
         RuntimeError: On a running event loop, as in an `async def` view, where waiting would block the loop.
@@ -66,11 +73,7 @@ def settled(awaitable: Awaitable[Any], what: Callable[[], str]) -> Any:
         close = getattr(awaitable, "close", None)
         if close is not None:
             close()  # or it would warn that nobody has awaited it
-        raise RuntimeError(
-            f"{what()} is asynchronous, and a template that is rendered by a sync function on a running event loop "
-            "cannot await it; write 'await render_template_async(...)' (or its kin) instead of 'render_template(...)' "
-            "in an 'async def' function"
-        )
+        raise RuntimeError(f"{what()} is asynchronous, and {advice}")
 
     async def wait() -> Any:
         return await awaitable

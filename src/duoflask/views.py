@@ -18,6 +18,12 @@ __all__ = ["MethodView", "View", "http_method_funcs"]
 http_method_funcs: Final = frozenset({"get", "post", "head", "options", "delete", "put", "trace", "patch"})
 
 
+_NO_INLINE: Final = (
+    "its decorators, which count on an answer, cannot wait for it on a running event loop; "
+    "take inline=True off the rule"
+)
+
+
 class View:
     """A view as a class: a subclass writes `dispatch_request`, `def` or `async def`."""
 
@@ -101,7 +107,9 @@ def _make_view(cls: type[View], final: list[Any], args: tuple[Any, ...], kwargs:
         # They may count on it that a `def` function returns an answer, not something to be awaited.
         def settling_view(**values: Any) -> Any:
             rv = dispatch(values)
-            return settled(rv, lambda: f"the view {cls.__qualname__!r}") if hasattr(rv, "__await__") else rv
+            if not hasattr(rv, "__await__"):
+                return rv
+            return settled(rv, lambda: f"a method of the view {cls.__qualname__!r}", _NO_INLINE)
 
         return settling_view
 
@@ -131,7 +139,8 @@ class MethodView(View):
     def _is_async(cls) -> bool:
         if cls.dispatch_request is not MethodView.dispatch_request:
             return super()._is_async()
-        functions = [getattr(cls, method) for method in http_method_funcs if hasattr(cls, method)]
+        names = http_method_funcs | {method.lower() for method in cls.methods or ()}
+        functions = [getattr(cls, name) for name in names if hasattr(cls, name)]
         return bool(functions) and all(map(inspect.iscoroutinefunction, functions))
 
     def dispatch_request(self, **values: Any) -> ResponseReturnValue:

@@ -222,7 +222,7 @@ def test_files_go_where_the_factory_says():
         return tempfile.TemporaryFile()
 
     head = FILE + b"\r\nContent-Type: a/b\r\nContent-Length: 5"
-    body = part(b"12345", head) + part(b"", FILE) + part() + END
+    body = part(b"12345", head) + part(b"", FILE + b"\r\nContent-Length: abc") + part() + END
     for kind in STREAMS:
         made.clear()
         form, files = MultiPartParser(factory).parse(STREAMS[kind](body), RAW_BOUNDARY, 99)

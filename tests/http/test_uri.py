@@ -36,8 +36,10 @@ def test_query_parses_as_in_werkzeug(text):
 
 @given(st.binary(max_size=30))
 def test_any_bytes_are_a_query(raw):
-    parse_query(raw)
-    parse_urlencoded(raw)
+    pairs = parse_query(raw)
+    assert pairs == parse_urlencoded(raw)
+    assert len(pairs) <= raw.count(b"&") + 1
+    assert all(type(key) is type(value) is str for key, value in pairs)
 
 
 def test_raw_bytes_that_are_not_utf8_become_escapes():

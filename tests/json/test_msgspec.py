@@ -86,6 +86,19 @@ def test_debug_mode_indents() -> None:
     assert app.test_client().get("/").text == '{\n  "at": "1.5"\n}\n'
 
 
+def test_settings_count_in_debug_mode_and_with_arguments() -> None:
+    app = make_app()
+    app.debug = True
+    provider = app.json
+    provider.sort_keys = True  # type: ignore[attr-defined]
+    value = {"b": Markup("ä"), "a": 1}
+    assert provider.body(value).decode() == '{\n  "a": 1,\n  "b": "ä"\n}\n'  # type: ignore[attr-defined]
+    assert provider.dumps(value, indent=None) == '{"a": 1, "b": "ä"}'
+    assert provider.dumps(value) == '{"a":1,"b":"ä"}'
+    provider.default = lambda obj: "other"  # type: ignore[attr-defined]
+    assert provider.dumps(value) == '{"a":1,"b":"other"}'
+
+
 def test_arguments_go_to_the_standard_library() -> None:
     assert make_app().json.dumps({"b": 1, "a": [Point(1, 2)]}, indent=None, sort_keys=True) == (
         '{"a": [{"x": 1, "y": 2}], "b": 1}'

@@ -18,7 +18,7 @@ from hypothesis import given, strategies as st
 
 import duoflask
 from duoflask.files import send_from_directory
-from duoflask.middleware import CompressionMiddleware, compression, filtering
+from duoflask.middleware import CompressionMiddleware, Middleware, compression, filtering
 from duoflask.testing import Client, create_environ
 
 TEXT = "compressible " * 200
@@ -271,6 +271,26 @@ def test_a_file_for_the_server_to_send_is_read_only_to_compress_it(kind: str, tm
         assert (b"content-encoding", b"gzip") in start["headers"]
         assert gzip.decompress(b"".join(message["body"] for message in bodies)).decode() == TEXT * 100
         assert [message.get("more_body", False) for message in bodies[-2:]] == [True, False]
+
+
+def test_a_filter_of_bodies_lets_websockets_pass() -> None:
+    class Emptying(filtering.ResponseFilter):
+        sees_body = True
+
+    class EmptyingMiddleware(Middleware):
+        def prepare(self, source: Any) -> Any:
+            return self.app, source, Emptying()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    anyio.run(EmptyingMiddleware(app), {"type": "websocket", "path": "/", "headers": []}, None, send)
+    assert sent == [{"type": "websocket.accept"}]
 
 
 def test_a_servers_own_file_wrapper_stays_where_nothing_is_compressed() -> None:

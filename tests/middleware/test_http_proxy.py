@@ -102,6 +102,11 @@ def test_the_prefix_may_be_removed_and_the_host_chosen(client: Any, server: str)
     assert fields_of(sender.get("/same/", base_url="http://me.test").json)["host"] == "me.test"
 
 
+def test_a_prefix_that_is_not_ascii_may_be_removed(client: Any, server: str) -> None:
+    sender = sender_for(client, {"/\u00e4\u00e4": {"target": server, "remove_prefix": True}})
+    assert sender.get("/\u00e4\u00e4/x").json["uri"] == "/x"
+
+
 def test_a_large_body_and_head(client: Any, server: str) -> None:
     sender = sender_for(client, {"/far": {"target": server}}, chunk_size=1000)
     assert sender.post("/far/", data=b"x" * 300_000).json["body"] == "x" * 300_000
@@ -123,7 +128,16 @@ def test_a_server_that_is_not_there_is_a_502(client: Any) -> None:
     assert sender_for(client, {"/far": {"target": f"http://127.0.0.1:{port}"}}).get("/far/").status_code == 502
 
 
-def test_a_server_that_speaks_something_else_is_a_502(client: Any) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"220 smtp ready\r\n",
+        b"HTTP/1.1 200 OK\r\nX-A: a\r\n folded\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-A: a\x01b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 700 No\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a_server_that_speaks_something_else_is_a_502(client: Any, answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def speak() -> None:
@@ -131,7 +145,7 @@ def test_a_server_that_speaks_something_else_is_a_502(client: Any) -> None:
                 connection, _ = listening.accept()
                 with connection:
                     connection.recv(65536)
-                    connection.sendall(b"220 smtp ready\r\n")
+                    connection.sendall(answer)
 
         thread = threading.Thread(target=speak, daemon=True)
         thread.start()
@@ -139,6 +153,13 @@ def test_a_server_that_speaks_something_else_is_a_502(client: Any) -> None:
         sender = sender_for(client, {"/far": {"target": target}}, timeout=2)
         assert [sender.get("/far/").status_code for _ in range(2)] == [502, 502]
         thread.join()
+
+
+def test_a_body_that_ends_early_is_a_400(wsgi_call: Any, server: str) -> None:
+    app = ProxyMiddleware(duoflask.DuoFlask("proxied"), {"/far": {"target": server}})
+    call = wsgi_call(app, "/far/", method="POST", data=b"12345", environ_overrides={"CONTENT_LENGTH": "10"})
+    assert call.status.startswith("400")
+    call.read()
 
 
 @pytest.mark.parametrize("target", ["ftp://a", "a.test", "http://", "//a"])

@@ -9,7 +9,7 @@ import pytest
 
 import duoflask
 from duoflask.middleware import LintMiddleware
-from duoflask.middleware.lint import HTTPWarning, WSGIWarning
+from duoflask.middleware.lint import WSGIWarning
 from duoflask.testing import create_environ
 
 
@@ -169,7 +169,3 @@ def test_the_streams_of_the_server() -> None:
     found = heard(app, environ)
     assert len(found) == 2
     assert "without a size" in found[0] and "closes a stream" in found[1]
-
-
-def test_categories() -> None:
-    assert issubclass(WSGIWarning, Warning) and issubclass(HTTPWarning, Warning)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from duoflask.routing import BuildError, Map, MapAdapter, Rule
+from duoflask.routing import BuildError, IntegerConverter, Map, MapAdapter, Rule
 
 
 def adapter(*rules: Rule, **options: object) -> MapAdapter:
@@ -135,3 +135,22 @@ def test_script_name_of_slashes_makes_no_host() -> None:
     bound = Map([Rule("/<path:p>", endpoint="x")]).bind("h", "//")
     for _ in range(2):
         assert bound.build("x", {"p": "/evil.example"}) == "/evil.example"
+
+
+def test_recipe_makes_no_host_behind_an_empty_default_or_of_an_own_number() -> None:
+    class Slashed(IntegerConverter):
+        def to_url(self, value: object) -> str:
+            return f"/{value}"
+
+    url_map = Map(
+        [
+            Rule("/<string(minlength=0):a><path:b>", {"a": ""}, endpoint="x"),
+            Rule("/<slashed:n>", endpoint="n"),
+        ],
+        converters={"slashed": Slashed},
+    )
+    bound = url_map.bind("h")
+    for _ in range(2):  # the second answer comes from the recipe
+        assert bound.build("x", {"b": "/evil.example"}) == "/evil.example"
+        assert bound.build("n", {"n": 1}) == "/1"
+    assert set(url_map.recipes) == {"x", "n"}

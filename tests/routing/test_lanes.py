@@ -77,6 +77,7 @@ def test_lanes_answer_as_the_search(data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lanes, "MAX_CHAIN", chain)
         patch.setattr(lanes, "MAX_NODES", nodes)
+        patch.setattr(lanes, "MAX_EDGES", data.draw(st.sampled_from([0, 1, 8])))
         url_map = Map([Rule(**rule, endpoint=number) for number, rule in enumerate(drawn)], converters={"low": Low})
         url_map.update()
         for path in data.draw(st.lists(paths, min_size=10, max_size=10)):

@@ -380,6 +380,10 @@ def test_refreshed_rule_is_read_again() -> None:
     rule.refresh()
     assert url_map.bind("h").match("/new/1") == ("x", {"a": "1"})
     assert url_map.bind("h").build("x", {"a": 2}) == "/new/2"
+    rule.rule = "/newest/<b>"
+    rule.refresh()
+    assert rule.arguments == {"b"}
+    assert url_map.bind("h").build("x", {"b": 3}) == "/newest/3"
 
 
 def test_settings_changed_later_hold_from_then_on() -> None:

@@ -131,9 +131,10 @@ def test_misspelt_subdomain_and_host_point_at_the_place() -> None:
     assert place(str(malformed.value)) == "<a"
 
 
-def test_own_converter_with_a_malformed_regex_is_an_error_at_registration() -> None:
+@pytest.mark.parametrize("malformed", ["(a", "(?i)a"])  # flags for the whole pattern are none for a part of it
+def test_own_converter_with_a_malformed_regex_is_an_error_at_registration(malformed: str) -> None:
     class Broken(BaseConverter):
-        regex = "(a"
+        regex = malformed
 
     with pytest.raises(ValueError) as caught:
         Map([Rule("/<broken:a>", endpoint="x")], converters={"broken": Broken})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from duoflask.http.errors import HTTPException
-from duoflask.routing import BaseConverter, Map, Rule, patterns
+from duoflask.routing import AnyConverter, BaseConverter, Map, Rule, patterns
 from duoflask.routing.spans import Spans
 
 UUID = "12345678-1234-5678-1234-567812345678"
@@ -139,3 +139,14 @@ def test_own_converter_in_one_segment_with_others_matches() -> None:
 
     bound = Map([Rule("/<word:a>-<word:b>", endpoint="x")], converters={"word": Word}).bind("h")
     assert bound.match("/a-b") == ("x", {"a": "a", "b": "b"})
+
+
+def test_subclass_of_any_with_its_own_regex_is_matched_by_it_in_a_long_text() -> None:
+    class AnyCase(AnyConverter):
+        def __init__(self, map: object, *items: str) -> None:
+            super().__init__(map, *items)
+            self.regex = f"(?i:{self.regex})"
+
+    bound = Map([Rule("/<case(ab, cd):a>-<b>", endpoint="x")], converters={"case": AnyCase}).bind("h")
+    for length in (9, 9_000):
+        assert bound.match("/AB-" + "x" * length) == ("x", {"a": "AB", "b": "x" * length})

@@ -234,6 +234,70 @@ def test_session_that_stays_locked_is_a_503(
     assert browser.get("/count").text == "1"
 
 
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("path", ["/twice", "/twice/async", "/same"])
+def test_lock_inside_itself_is_an_error_at_once(app: Any, client: Callable[..., Any], path: str, fresh: bool) -> None:
+    inside = pytest.raises(RuntimeError, match="entered inside its own block")
+
+    @app.route("/twice")
+    def twice() -> str:
+        with session.lock():
+            with inside, session.lock():
+                raise AssertionError
+            session["n"] = 5
+        with session.lock():  # one after the other is no mistake
+            session["n"] += 1
+        return ""
+
+    @app.route("/same")
+    def same() -> str:
+        lock = session.lock()
+        with lock:
+            with inside, lock:
+                raise AssertionError
+            session["n"] = 6
+        return ""
+
+    @app.route("/twice/async")
+    async def twice_async() -> str:
+        async with session.lock():
+            with inside:
+                async with session.lock():
+                    raise AssertionError
+            session["n"] = 5
+        async with session.lock():
+            session["n"] += 1
+        return ""
+
+    browser = client(app) if fresh else twins(client, app, 1)[0]
+    began = time.monotonic()
+    assert browser.get(path).status_code == 200
+    assert time.monotonic() - began < 5
+    assert browser.get("/n").json == {"n": 6}
+    assert browser.get("/count").text == "7"  # it was unlocked
+
+
+def test_tasks_of_one_request_take_turns(app: Any, loop_client: Callable[..., Any]) -> None:
+    @app.route("/tasks")
+    async def tasks() -> str:
+        here = session._get_current_object()
+
+        async def add() -> None:
+            async with here.lock():
+                value = here["n"]
+                await anyio.sleep(0.001)
+                here["n"] = value + 1
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(add)
+        return ""
+
+    (browser,) = twins(loop_client, app, 1)
+    assert browser.get("/tasks").status_code == 200
+    assert browser.get("/n").json == {"n": 3}
+
+
 def test_with_on_a_loop_says_what_to_write(client: Callable[..., Any]) -> None:
     app = duoflask.Flask("a")
     app.config["SESSION_STORE"] = "memory"

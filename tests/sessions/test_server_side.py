@@ -149,6 +149,31 @@ def test_values_are_tagged_json(client: Callable[..., Any]) -> None:
     assert record.values["v"].startswith('{" t"') or '{" t":[1,{" b":"eA=="}' in record.values["v"]
 
 
+@pytest.mark.parametrize("setting", [None, "memory"])
+def test_value_that_cannot_be_kept_is_named(client: Callable[..., Any], setting: str | None) -> None:
+    app = build("memory")
+    app.config.update(SESSION_STORE=setting, PROPAGATE_EXCEPTIONS=True)
+    app.secret_key = "k" * 16
+
+    @app.route("/keep")
+    def keep() -> str:
+        session["fine"] = [1]
+        session["user"] = {"who": object()}
+        return ""
+
+    @app.route("/lock")
+    def lock() -> str:
+        with session.lock():
+            session["user"] = {"who": object()}
+        return ""
+
+    for path in ("/keep", "/lock")[: 1 if setting is None else 2]:
+        with pytest.raises(TypeError, match="object is not JSON serializable") as caught:
+            client(app).get(path)
+        (note,) = caught.value.__notes__
+        assert note.startswith("session['user'] cannot be kept. ")
+
+
 def test_store_sees_no_ids(app: Any, client: Callable[..., Any]) -> None:
     if type(app.session_interface.store).__name__ == "CacheStore":
         pytest.skip("it lists none")

@@ -46,6 +46,16 @@ def test_a_record_is_made_read_changed_and_deleted(store: Store) -> None:
     assert values(store) is None
 
 
+def test_lone_surrogates_are_kept(store: Store) -> None:
+    texts = {"\ud800": '"\udfff"', "\udc80x": "1", "?": "2", chr(0xFFFD): "3"}
+    assert store.write(change(values=texts, create=True))
+    assert values(store) == texts
+    assert store.write(change(values={"\ud800": "4"}, removed=("\udc80x",)))
+    assert values(store) == {"\ud800": "4", "?": "2", chr(0xFFFD): "3"}
+    assert store.write(change(B, moved_from=A))
+    assert values(store, B) == {"\ud800": "4", "?": "2", chr(0xFFFD): "3"}
+
+
 def test_a_record_has_an_end(store: Store) -> None:
     store.write(change(values={"n": "1"}, create=True))
     record = store.load(A)
@@ -220,8 +230,12 @@ def test_sqlite_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
 def test_sqlite_change_is_whole_or_not_at_all(tmp_path: Path) -> None:
     store: Any = make_store(f"sqlite:{tmp_path / 's.db'}", "", 1, "")
     store.write(change(values={"n": "1"}, create=True))
+    with store._connection() as connection:
+        connection.execute(
+            "CREATE TRIGGER refusing BEFORE INSERT ON item WHEN new.name = 'm' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
     with pytest.raises(StoreUnavailable):
-        store.write(change(values={"n": "2", "m": None}))
+        store.write(change(values={"n": "2", "m": "3"}))
     assert values(store) == {"n": "1"}
     store.close()
 

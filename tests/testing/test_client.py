@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
+import anyio
 import flask
 import pytest
 import werkzeug.test
@@ -366,6 +367,29 @@ def test_a_failed_shutdown_comes_out_of_close() -> None:
     client.get("/")
     with pytest.raises(LifespanError, match="stuck"):
         client.close()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_app_that_never_shuts_down_is_cancelled(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duoflask.testing.loop_thread.DEFAULT_MAX_CLOSE_SECONDS", 0.01)
+    ended: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            return await send({"type": "http.response.body"})
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append(True)
+
+    client = Client(app, protocol="asgi", backend=backend)
+    assert client.get("/").status_code == 200
+    assert ended == []
+    client.close()
+    assert ended == [True]
 
 
 def test_an_endless_stream_is_read_on_demand_and_given_up() -> None:

@@ -77,11 +77,7 @@ def login() -> Any:
         else:
             session.clear()
             session["author_id"] = found["id"]
-            target = request.args.get("next", "")
-            # a path of this site only: "//evil.example" would leave it
-            return redirect(
-                target if target.startswith("/") and target[1:2] not in ("/", "\\") else url_for("blog.index")
-            )
+            return redirect(_local(request.args.get("next", "")) or url_for("blog.index"))
     return render_template("auth/login.html")
 
 

@@ -170,37 +170,22 @@ def dump_cookie(
     """
     if TOKEN_RE.fullmatch(key) is None:
         raise ValueError(f"invalid cookie name; expected letters, digits and !#$%&'*+-.^_`|~; got {key!r}")
-    if path is not None:
-        if _CONTROL_RE.search(path) is not None:
-            raise ValueError(f"invalid cookie path; expected no control characters; got {path!r}")
-        if path != "/":
-            path = quote(path, safe=_PATH_SAFE)
-    if domain:
-        domain = _check_domain(domain)
-    if isinstance(max_age, timedelta):
-        max_age = int(max_age.total_seconds())
-    if expires is not None:
-        if not isinstance(expires, str):
-            expires = http_date(expires)
-        elif ";" in expires or _CONTROL_RE.search(expires) is not None or not expires.isascii():
-            raise ValueError(f"invalid cookie expires; expected a date; got {expires!r}")
-    elif max_age is not None and sync_expires:
-        expires = http_date(time() + max_age)
-    if samesite is not None:
-        try:
-            samesite = _SAME_SITE[samesite.lower()]
-        except KeyError:
-            raise ValueError(f"invalid samesite; expected 'Strict', 'Lax' or 'None'; got {samesite!r}") from None
     secure = bool(secure or partitioned)
     if key[:2] == "__":
         _check_prefix(key, path, domain, secure)
+    if isinstance(max_age, timedelta):
+        max_age = int(max_age.total_seconds())
+    if expires is not None:
+        expires = _checked_date(expires) if isinstance(expires, str) else http_date(expires)
+    elif max_age is not None and sync_expires:
+        expires = http_date(time() + max_age)
     if _COOKIE_VALUE_RE.fullmatch(value) is None:
         value = _MUST_ESCAPE_RE.sub(_escape_one, value.encode()).decode("ascii")
         value = f'"{value}"'
 
     result = f"{key}={value}"
     if domain:
-        result += f"; Domain={domain}"
+        result += f"; Domain={_checked_domain(domain)}"
     if expires is not None:
         result += f"; Expires={expires}"
     if max_age is not None:
@@ -210,9 +195,9 @@ def dump_cookie(
     if httponly:
         result += "; HttpOnly"
     if path is not None:
-        result += f"; Path={path}"
+        result += "; Path=/" if path == "/" else f"; Path={_checked_path(path)}"
     if samesite is not None:
-        result += f"; SameSite={samesite}"
+        result += f"; SameSite={_checked_same_site(samesite)}"
     if partitioned:
         result += "; Partitioned"
     if max_size and len(result) > max_size:
@@ -229,7 +214,26 @@ def _escape_one(match: re.Match[bytes]) -> bytes:
     return b"\\" + char if char in b'"\\' else b"\\%03o" % char[0]
 
 
-def _check_domain(domain: str) -> str:
+def _checked_date(expires: str) -> str:
+    if ";" in expires or _CONTROL_RE.search(expires) is not None or not expires.isascii():
+        raise ValueError(f"invalid cookie expires; expected a date; got {expires!r}")
+    return expires
+
+
+def _checked_path(path: str) -> str:
+    if _CONTROL_RE.search(path) is not None:
+        raise ValueError(f"invalid cookie path; expected no control characters; got {path!r}")
+    return quote(path, safe=_PATH_SAFE)
+
+
+def _checked_same_site(value: str) -> str:
+    try:
+        return _SAME_SITE[value.lower()]
+    except KeyError:
+        raise ValueError(f"invalid samesite; expected 'Strict', 'Lax' or 'None'; got {value!r}") from None
+
+
+def _checked_domain(domain: str) -> str:
     plain = domain.partition(":")[0].lstrip(".")
     if not plain.isascii():
         plain = plain.encode("idna").decode("ascii")

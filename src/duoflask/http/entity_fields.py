@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
+    "ENTITY_FIELDS",
     "is_entity_header",
     "is_hop_by_hop_header",
     "remove_entity_headers",
@@ -13,7 +14,7 @@ __all__ = [
 ]
 
 # RFC 2616 7.1
-_ENTITY_FIELDS = frozenset(
+ENTITY_FIELDS = frozenset(
     {
         "allow",
         "content-encoding",
@@ -45,7 +46,7 @@ _HOP_BY_HOP_FIELDS = frozenset(
 
 def is_entity_header(header: str) -> bool:
     """Say whether a field describes the content."""
-    return header.lower() in _ENTITY_FIELDS
+    return header.lower() in ENTITY_FIELDS
 
 
 def is_hop_by_hop_header(header: str) -> bool:

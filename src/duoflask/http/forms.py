@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeAlias
 from ..lazy import LazyModule
 from .body import LimitedStream, parse_content_length, read_limited
 from .buffered import BufferedBody, collect
+from .environ import content_length_of
 from .errors import HTTPException, RequestEntityTooLarge
 from .file_storage import FileStorage
 from .headers import Headers
@@ -271,7 +272,7 @@ class MultiPartParser:
             total_content_length=content_length,
             filename=part.filename,
             content_type=part.content_type,
-            content_length=part.headers.get("Content-Length", 0, type=parse_content_length),
+            content_length=content_length_of(part.headers.get("Content-Length")) or 0,
         )
         shutil.copyfileobj(content, own, _COPY)
         own.seek(0)

@@ -6,10 +6,10 @@ Reads no file: who sends one asks for the plan of its pieces. Linear in what a p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from .age import parse_decimal
 from .etags import IfRange, parse_if_range_header
 from .grammar import check_field_value
 
@@ -31,15 +31,10 @@ __all__ = [
 # page by page ask for a dozen.
 DEFAULT_MAX_RANGES: Final = 64
 
-# Numbers this long are refused: CPython itself reads no more than 4300 digits.
-_MAX_DIGITS: Final = 1000
-_DIGITS_RE = re.compile(f"[0-9]{{1,{_MAX_DIGITS}}}")
-
 
 def _number(text: str) -> int | None:
     """Read plain digits; None for anything else, such as `+1`, `1_0` and other scripts' digits."""
-    text = text.strip(" \t")
-    return int(text) if _DIGITS_RE.fullmatch(text) is not None else None
+    return parse_decimal(text.strip(" \t"))
 
 
 def is_byte_range_valid(start: int | None, stop: int | None, length: int | None) -> bool:

@@ -10,7 +10,7 @@ decimals as text; UUIDs, dataclasses, structs and enums as `msgspec` does.
 
 from __future__ import annotations
 
-import json
+import weakref
 from typing import Any
 
 import msgspec
@@ -44,7 +44,7 @@ class MsgspecProvider(DefaultJSONProvider):
             TypeError: An object that neither `msgspec` nor `default` can write.
         """
         if kwargs:
-            kwargs.setdefault("default", msgspec.to_builtins)
+            kwargs.setdefault("default", self._builtins)
             return super().dumps(obj, **kwargs)
         return self._encode(obj).decode()
 
@@ -65,16 +65,22 @@ class MsgspecProvider(DefaultJSONProvider):
         """Serialize `obj` as a response's body: compact, or indented in debug mode, with a line feed at the end."""
         compact = self.compact
         if compact is False or (compact is None and self._app.debug):
-            return f"{json.dumps(msgspec.to_builtins(obj, enc_hook=self.default), indent=2)}\n".encode()
+            return f"{self.dumps(self._builtins(obj), indent=2)}\n".encode()
         return self._encode(obj) + b"\n"
 
     def _text(self, obj: Any) -> str:
         return self.body(obj).decode()
 
+    def _builtins(self, obj: Any) -> Any:
+        """What the standard library can write of an object."""
+        return msgspec.to_builtins(obj, enc_hook=self.default)
+
     def _encode(self, obj: Any) -> bytes:
         kept = self._encoder
         if kept is None or kept[0] is not self.sort_keys:
             order = "deterministic" if self.sort_keys else None
-            encoder = msgspec.json.Encoder(enc_hook=self.default, decimal_format="string", order=order)  # type: ignore[arg-type]
+            this: Any = weakref.ref(self)  # and the `default` of now, which may be changed
+            hook = lambda obj: this().default(obj)  # noqa: E731
+            encoder = msgspec.json.Encoder(enc_hook=hook, decimal_format="string", order=order)  # type: ignore[arg-type]
             self._encoder = kept = self.sort_keys, encoder
         return kept[1].encode(obj)

@@ -110,13 +110,8 @@ class CompressionMiddleware(Middleware):
 
     def prepare(self, source: Any) -> tuple[Any, Any, ResponseFilter | None]:
         """Compress the answer if the client accepts that."""
-        if is_scope(source):
-            if source["type"] != "http":
-                return self.app, source, None
-            extensions = source.get("extensions")
-            if extensions and "http.response.zerocopysend" in extensions:  # the bytes would pass by
-                extensions = {name: value for name, value in extensions.items() if name != "http.response.zerocopysend"}
-                source = {**source, "extensions": extensions}
+        if is_scope(source) and source["type"] != "http":
+            return self.app, source, None
         return self.app, source, _CompressionFilter(self, self._choose(headers_of(source).get("Accept-Encoding")))
 
     def _choose(self, accepted: str | None) -> str | None:

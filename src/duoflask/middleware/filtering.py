@@ -147,8 +147,8 @@ class _Filtered:
 async def filter_asgi(app: ASGIApplication, scope: Scope, receive: Receive, send: Send, amend: ResponseFilter) -> None:
     """Call an ASGI application with a filter for its response."""
     if amend.sees_body:
-        sender = _Sender(amend, send, scope["method"] == "HEAD")
-        await app(scope, receive, sender)
+        sender = _Sender(amend, send, scope.get("method") == "HEAD")  # a WebSocket has none
+        await app(_without_zerocopysend(scope), receive, sender)
         await sender.release_head()
         return
 
@@ -160,6 +160,15 @@ async def filter_asgi(app: ASGIApplication, scope: Scope, receive: Receive, send
         await send(message)
 
     await app(scope, receive, send_amended)
+
+
+def _without_zerocopysend(scope: Scope) -> Scope:
+    """A scope whose application does not send by a descriptor of the server's: the bytes would pass by."""
+    extensions = scope.get("extensions")
+    if not extensions or "http.response.zerocopysend" not in extensions:
+        return scope
+    kept = {name: value for name, value in extensions.items() if name != "http.response.zerocopysend"}
+    return {**scope, "extensions": kept}
 
 
 def _decoded(message: Message) -> Headers:

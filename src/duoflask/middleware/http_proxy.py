@@ -12,12 +12,14 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from ..bridge import Workers
-from ..exceptions import BadGateway
+from ..exceptions import BadGateway, HTTPException
 from ..foreign import Foreign
 from ..http.entity_fields import is_hop_by_hop_header
-from ..http.environ import get_content_length, get_input_stream
+from ..http.environ import get_content_length, get_input_stream, wsgi_encoded
+from ..http.grammar import check_field_name, check_field_value
 from ..http.header_views import EnvironHeaders
 from ..http.options import parse_list_header
+from ..http.wire import parse_status
 from .around import Middleware, is_scope, path_of
 
 __all__ = ["ProxyMiddleware"]
@@ -87,19 +89,20 @@ class ProxyMiddleware(Middleware):
         try:
             self._send(connection, target, prefix, environ)
             response = connection.getresponse()
+            status, fields = _head_of(response)
         except (OSError, http.client.HTTPException, ValueError):
             connection.close()
             return BadGateway()(environ, start_response)  # type: ignore[no-any-return]
-        fields = [(name.title(), value) for name, value in response.getheaders()]
-        named = _named_by_connection(fields)
-        fields = [pair for pair in fields if not is_hop_by_hop_header(pair[0]) and pair[0].lower() not in named]
-        start_response(f"{response.status} {response.reason}", fields)
+        except HTTPException as exc:  # the client has left before the end of its body
+            connection.close()
+            return exc(environ, start_response)  # type: ignore[no-any-return]
+        start_response(status, fields)
         return _Body(response, connection.close, self.chunk_size)
 
     def _send(self, connection: http.client.HTTPConnection, target: _Target, prefix: str, environ: Any) -> None:
         path = environ["PATH_INFO"]
         if target.remove_prefix:
-            path = f"{target.path.rstrip('/')}/{path[len(prefix) :].lstrip('/')}"
+            path = f"{target.path.rstrip('/')}/{path[len(wsgi_encoded(prefix)) :].lstrip('/')}"
         uri = quote(path.encode("latin-1"), safe=_PATH_SAFE)
         if environ.get("QUERY_STRING"):
             uri = f"{uri}?{quote(environ['QUERY_STRING'].encode('latin-1'), safe=_QUERY_SAFE)}"
@@ -143,6 +146,18 @@ def _target_of(options: Mapping[str, Any]) -> _Target:
         options.get("headers") or {},
         options.get("ssl_context"),
     )
+
+
+def _head_of(response: http.client.HTTPResponse) -> tuple[str, list[tuple[str, str]]]:
+    """What is passed on of a server's status and fields.
+
+    Raises:
+        ValueError: One of them could not be sent, such as a field folded into several lines.
+    """
+    status = parse_status(f"{response.status} {response.reason}")[0]
+    fields = [(check_field_name(name).title(), check_field_value(value)) for name, value in response.getheaders()]
+    named = _named_by_connection(fields)
+    return status, [pair for pair in fields if not is_hop_by_hop_header(pair[0]) and pair[0].lower() not in named]
 
 
 def _named_by_connection(fields: Iterable[tuple[str, str]]) -> set[str]:

@@ -24,8 +24,9 @@ _MAX_PATH: Final = 100
 class ProfilerMiddleware(Middleware):
     """Profile each request; write a table of it to a stream, or the whole profile to a file, or both.
 
-    Under WSGI the body is collected first, so that making it is measured, too. Under ASGI only what runs on the event
-    loop is measured, not what runs in a worker thread, as `def` views do.
+    Under WSGI the body is collected first, so that making it is measured, too; what runs on the portal loop, as `async
+    def` views do, is not. Under ASGI only what runs on the event loop is measured, not what runs in a worker thread, as
+    `def` views do.
 
     Args:
         app: The application, of either protocol or of both.

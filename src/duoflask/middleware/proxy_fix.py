@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from ..http.environ import wsgi_decoded
 from ..http.options import parse_list_header
-from ..http.uri import split_root_path
-from .around import Middleware, headers_of, is_scope
+from .around import Middleware, headers_of, is_scope, path_of
 
 __all__ = ["ProxyFix"]
 
@@ -139,14 +138,12 @@ def _fix_scope(scope: Any, fixed: _Fixed) -> dict[str, Any]:
     if fixed.port is not None:
         host = f"{_split_port(host)[0]}:{fixed.port}" if host else host
         server = (server[0] if server else "localhost", int(fixed.port))
-    if host is not None and (fixed.host is not None or fixed.port is not None):
-        fields = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        new["headers"] = [(b"host", host.encode("latin-1")), *fields]
+    if fixed.host is not None or fixed.port is not None:
         new["server"] = server
-    elif fixed.port is not None:
-        new["server"] = server
+        if host is not None:
+            fields = [(name, value) for name, value in scope["headers"] if name != b"host"]
+            new["headers"] = [(b"host", host.encode("latin-1")), *fields]
     if fixed.prefix is not None:
-        path = split_root_path(scope["path"], (scope.get("root_path") or "").rstrip("/"))
         prefix = wsgi_decoded(fixed.prefix)
-        new["root_path"], new["path"] = prefix, prefix + path  # `path` holds `root_path` (2.4)
+        new["root_path"], new["path"] = prefix, prefix + path_of(scope)  # `path` holds `root_path` (2.4)
     return new

@@ -17,6 +17,7 @@ import anyio
 
 from ..app import DuoFlask
 from ..files import send_from_directory
+from ..http.environ import wsgi_encoded
 from ..http.paths import safe_join
 from ..response import Response
 from .around import Middleware, is_scope, path_of
@@ -147,4 +148,4 @@ def _is_file(path: str) -> bool:
 def _for_file(source: Any, name: str) -> Any:
     if is_scope(source):
         return {**source, "root_path": "", "path": f"/{name}"}
-    return {**source, "SCRIPT_NAME": "", "PATH_INFO": f"/{name}".encode().decode("latin-1")}
+    return {**source, "SCRIPT_NAME": "", "PATH_INFO": wsgi_encoded(f"/{name}")}

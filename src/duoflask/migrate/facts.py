@@ -13,7 +13,7 @@ from .source import Source
 __all__ = ["PATCH", "Facts", "makes_app", "tops"]
 
 PATCH = "duoflask.flask_patch"
-_APPS = frozenset({"Flask", "Quart", "DuoFlask"})
+_APPS = frozenset({"APIFlask", "DuoFlask", "Flask", "Quart"})
 _TEMPLATE_DECORATORS = frozenset(
     {
         f"{prefix}{name}"
@@ -76,6 +76,6 @@ def makes_app(source: Source) -> bool:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", None))
-            if name in _APPS or (isinstance(name, str) and name == "APIFlask"):
+            if name in _APPS:
                 return True
     return False

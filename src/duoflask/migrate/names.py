@@ -72,9 +72,7 @@ _MOVED: Final = {
 def _tables() -> dict[str, dict[str, tuple[str, str]]]:
     tables = {}
     for module, table in {**MODULES, **_QUART}.items():
-        # Not what stands in for other modules, and not what has Flask replaced when it is imported.
-        own = {home: names for home, names in table.items() if home and not home.startswith("duoflask.flask_patch")}
-        tables[module] = places(own)
+        tables[module] = places({home: names for home, names in table.items() if home})  # under "" stand modules
     for home, names in _MOVED.items():
         for full in names.split():
             module, _, name = full.rpartition(".")
@@ -142,11 +140,8 @@ _ADVICE: Final = {
     "werkzeug.security.safe_str_cmp": "write hmac.compare_digest",
     "werkzeug.security.pbkdf2_hex": "write hashlib.pbkdf2_hmac(...).hex()",
     "werkzeug.security.pbkdf2_bin": "write hashlib.pbkdf2_hmac",
-    "werkzeug.datastructures.OrderedMultiDict": "write MultiDict: it keeps the order of its keys",
     "werkzeug.wrappers.BaseRequest": "write duoflask.Request",
     "werkzeug.wrappers.BaseResponse": "write duoflask.Response",
-    "werkzeug.middleware.lint": "duoflask's test clients check the protocol",
-    "werkzeug.middleware.http_proxy": "put a proxy server in front",
     "werkzeug.contrib": "it is gone from Werkzeug since 1.0: duoflask.middleware has ProxyFix",
     "werkzeug.debug": "set debug mode: 'duoflask --debug run'",
     "quart_cors": "write duoflask.middleware.CORSMiddleware.install(app, ...)",

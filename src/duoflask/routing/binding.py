@@ -12,10 +12,10 @@ from typing import Any
 from ..http.connection import Connection
 from ..http.errors import BadHost
 
-__all__ = ["INVALID_SUBDOMAIN", "ascii_host", "request_source", "subdomain_of", "websocket_scheme"]
+__all__ = ["ascii_host", "request_source", "subdomain_of", "websocket_scheme"]
 
 # No host name has a slash, and no placeholder's text starts with one.
-INVALID_SUBDOMAIN = "/<invalid>"
+_INVALID_SUBDOMAIN = "/<invalid>"
 
 
 def request_source(environ: Any) -> Any:
@@ -48,7 +48,7 @@ def subdomain_of(host: str, server_name: str) -> str:
         "Correct SERVER_NAME, or the host that a proxy passes on.",
         stacklevel=3,
     )
-    return INVALID_SUBDOMAIN
+    return _INVALID_SUBDOMAIN
 
 
 def ascii_host(server_name: str) -> str:

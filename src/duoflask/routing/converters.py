@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ __all__ = [
     "UnicodeConverter",
     "ValidationError",
     "parse_converter_args",
+    "regex_of_words",
 ]
 
 
@@ -83,6 +84,11 @@ class UnicodeConverter(BaseConverter):
         self.regex = f"[^/]{{{least}}}" if length is not None else f"[^/]{{{least},{'' if most is None else most}}}"
 
 
+def regex_of_words(words: Iterable[str]) -> str:
+    """Return the pattern for one of some words; the first that fits."""
+    return "(?:" + "|".join([re.escape(word) for word in words]) + ")"
+
+
 class AnyConverter(BaseConverter):
     """One of the given words: `<any(about, help, "foo,bar"):page>`."""
 
@@ -92,7 +98,7 @@ class AnyConverter(BaseConverter):
             raise ValueError("it needs at least one word, as in <any(about, help):page>")
         self.items = set(items)
         self.words = items
-        self.regex = "(?:" + "|".join([re.escape(item) for item in items]) + ")"
+        self.regex = regex_of_words(items)
 
     def to_url(self, value: Any) -> str:
         """Return the value.

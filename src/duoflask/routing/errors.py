@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from ..http.errors import BadRequest, HTTPException
 
 __all__ = [
-    "AliasRedirect",
     "BuildError",
     "DefaultsRedirect",
     "NoMatch",
@@ -84,9 +83,6 @@ class RequestAliasRedirect(RedirectRequired):
         super().__init__(matched_values, endpoint)
         self.matched_values = matched_values
         self.endpoint = endpoint
-
-
-AliasRedirect = RequestAliasRedirect
 
 
 class DefaultsRedirect(RedirectRequired):

@@ -11,7 +11,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .converters import AnyConverter, BaseConverter, IntegerConverter, PathConverter, parse_converter_args
+from .converters import (
+    AnyConverter,
+    BaseConverter,
+    IntegerConverter,
+    PathConverter,
+    parse_converter_args,
+    regex_of_words,
+)
 from .errors import point_at
 from .spans import Spans
 
@@ -85,7 +92,7 @@ class PatternReader:
         try:
             args, kwargs = parse_converter_args(match["arguments"] or "")
             converter = self.get_converter(name, kind, args, kwargs)
-            re.compile(converter.regex)
+            re.compile(f"(?P<_duoflask_0>{converter.regex})")  # as it stands in a `Placeholder`
             return self.make_variable(name, converter)
         except re.error as exc:
             problem = f"the converter {kind!r} has a malformed regex: {exc}"
@@ -211,7 +218,9 @@ class Placeholder:
 
 
 def _words(converter: BaseConverter) -> Sequence[str] | None:
-    return converter.words or None if isinstance(converter, AnyConverter) else None
+    """Return the words of `any`; None where a subclass has a regex of its own."""
+    words: Sequence[str] | None = getattr(converter, "words", None) if isinstance(converter, AnyConverter) else None
+    return words if words and converter.regex == regex_of_words(words) else None
 
 
 def cut(

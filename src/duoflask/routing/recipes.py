@@ -6,12 +6,14 @@ Theory of operation. A recipe takes the values, the method that is asked for (or
 then, and whether unknown values become the query. It returns the path of the first rule that is suitable, or None.
 For `/item/<int:id>` and `/item/<int:id>/<name>` it is
 
-    def generated(v, method, default_method, unknown, k0="id", k1="name", k2="/item/", k3="/", k4=<to_url>, ...):
+    def generated(v, method, default_method, unknown, k0="id", k1="name", k2="/item/", k3=<to_url>, k4="/", ...):
         a0 = v[k0] if k0 in v else None
         a1 = v[k1] if k1 in v else None
         if a0 is not None and a1 is not None:
-            t = f"{k2}{a0 if type(a0) is int else k4(a0)}{k3}{a1 if type(a1) is str and ... else k5(a1)}"
-            return t + k6(v) if unknown and len(v) > 2 else t
+            t = f"{k2}{a0 if type(a0) is int else k3(a0)}{k4}{a1 if type(a1) is str and ... else k6(a1)}"
+            if unknown and len(v) != 2:
+                t += k7(v)
+            return t
         if a0 is not None:
             ...
         return None
@@ -27,13 +29,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from .converters import BaseConverter, IntegerConverter, NumberConverter
+from .converters import BaseConverter, NumberConverter
 from .generated import FunctionText
 from .patterns import Variable
 from .quoting import find_unsafe_in_path, query_maker, quote_path
 from .rules import Rule
 
-__all__ = ["MAX_RULES", "Recipe", "recipe_of"]
+__all__ = ["Recipe", "recipe_of"]
 
 # An endpoint with more rules is built rule by rule: a function's text stays bounded.
 MAX_RULES: Final = 32
@@ -97,35 +99,36 @@ class _Writer(FunctionText):
             self._rule(rule, domain is None, "method is None or method in {}")
         build = self.function()
         constant = None
-        if len(self.rules) == 1 and domain is not None and self.rules[0].arguments <= set(self.rules[0].defaults or ()):
+        if alone and domain is not None and self.rules[0].arguments <= set(self.rules[0].defaults or ()):
             constant = build({}, None, "", False)
         return domain, constant, build, websocket
 
     def _rule(self, rule: Any, with_domain: bool, by_method: str) -> None:
         defaults = rule.defaults or {}
-        required = [self.arguments[name] for name in rule.arguments if name not in defaults]
+        required = [self.arguments[name] for name in sorted(rule.arguments) if name not in defaults]
         conditions = [f"{argument} is not None" for argument in required]
         for name, default in defaults.items():
             argument = self.arguments[name]
             conditions.append(f"({argument} is None or {argument} == {self.constant(default)})")
         if rule.methods is not None:
             conditions.append(f"({by_method.format(self.constant(rule.methods))})")
-        indent = " "
+        indent = 1
         if conditions:
-            self.lines.append(f" if {' and '.join(conditions)}:")
-            indent = "  "
+            self.line(1, f"if {' and '.join(conditions)}:")
+            indent = 2
         path = list(rule._path_tokens)
-        self.lines.append(f"{indent}t = {self._text(path, defaults, is_path=True)}")
+        self.line(indent, f"t = {self._text(path, defaults, is_path=True)}")
         if self._may_start_with_slashes(path, defaults):
             # A value with a leading slash must not become a host.
-            self.lines.append(f"{indent}if t[1:2] == {self.constant(_SLASH)}:")
-            self.lines.append(f"{indent} t = {self.constant(_SLASH)} + t.lstrip({self.constant(_SLASH)})")
+            slash = self.constant(_SLASH)
+            self.line(indent, f"if t[1:2] == {slash}:")
+            self.line(indent + 1, f"t = {slash} + t.lstrip({slash})")
         known = " + ".join([str(len(required)), *[f"({self.arguments[name]} is not None)" for name in defaults]])
         query = self.constant(query_maker(self.settings, rule.arguments))
-        self.lines.append(f"{indent}if unknown and len(v) != {known}:")
-        self.lines.append(f"{indent} t += {query}(v)")
+        self.line(indent, f"if unknown and len(v) != {known}:")
+        self.line(indent + 1, f"t += {query}(v)")
         domain = f"{self._text(list(rule._domain_tokens), defaults, is_path=False)}, " if with_domain else ""
-        self.lines.append(f"{indent}return {domain}t")
+        self.line(indent, f"return {domain}t")
 
     def _text(self, tokens: Iterable[str | Variable], defaults: Mapping[str, Any], is_path: bool) -> str:
         """Return the expression for a path or a domain."""
@@ -168,7 +171,14 @@ class _Writer(FunctionText):
         """Whether nothing but slashes stands before the first variable."""
         for token in tokens:
             if isinstance(token, Variable):
-                return token.name not in defaults and not isinstance(token.converter, IntegerConverter)
+                kind = type(token.converter)
+                if token.name not in defaults:
+                    return not (
+                        issubclass(kind, NumberConverter)
+                        and kind.to_url is NumberConverter.to_url
+                        and kind.num_convert is int
+                    )
+                token = token.converter.to_url(defaults[token.name])
             if token.strip("/"):
                 return False
         return False

@@ -115,7 +115,7 @@ class Rule(RuleFactory):
         self.max_content_length = kind.max_content_length
         self._defaults_rules = ()
         # Frozen, so that thousands of rules share a few.
-        self.arguments: frozenset[str] = frozenset(map(str, defaults)) if defaults else _NO_ARGUMENTS
+        self.arguments = _names(defaults)
         self._domain_tokens: tuple[str | Variable, ...] = ()
         self._path_tokens: tuple[str | Variable, ...] = ()
 
@@ -172,6 +172,7 @@ class Rule(RuleFactory):
         """Read the rule's text."""
         domain = (self.host if self.map.host_matching else self.subdomain) or ""
         path = _SLASHES_RE.sub("/", self.rule) if self.merge_slashes else self.rule
+        self.arguments = _names(self.defaults)  # without what the rule named before a `refresh`
         if "<" in domain or ">" in domain or "<" in path or ">" in path:
             reader = PatternReader(self.get_converter, self.map.make_variable, self.map.converters)
             self._domain_tokens = tuple(reader.read(domain))
@@ -268,6 +269,10 @@ class Rule(RuleFactory):
         text = "".join(f"<{data}>" if dynamic else data for dynamic, data in self._trace).lstrip("|")
         methods = "" if self.methods is None else f" ({', '.join(sorted(self.methods))})"
         return f"<{kind} {text!r}{methods} -> {self.endpoint}>"
+
+
+def _names(defaults: Mapping[str, Any] | None) -> frozenset[str]:
+    return frozenset(map(str, defaults)) if defaults else _NO_ARGUMENTS
 
 
 _METHOD_SETS: dict[frozenset[str], frozenset[str]] = {}

@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from .converters import UUIDConverter
+
 __all__ = ["Spans"]
 
 _DIGITS_RE = re.compile(r"\d+")
@@ -180,11 +182,10 @@ class _Path:
 
 
 _Kind = _Repeat | _Number | _Words | _Fixed | _Path
-_UUID = r"[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}"
 _KINDS: dict[str, _Kind] = {
     "[^/]+": _Repeat(1, None),
     "[^/].*?": _Path(),
-    _UUID: _Fixed(_UUID, 36),
+    UUIDConverter.regex: _Fixed(UUIDConverter.regex, 36),
     **{
         ("-?" if signed else "") + (r"\d+\.\d+" if point else r"\d+"): _Number(signed, point)
         for signed in (False, True)

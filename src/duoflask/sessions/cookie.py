@@ -26,7 +26,7 @@ from ..request import Request
 from ..response import Response
 from ..typing import App
 from .interface import SessionInterface, vary_on_cookie
-from .session import SecureCookieSession, SessionMixin
+from .session import SecureCookieSession, SessionMixin, note_unwritable
 
 __all__ = ["SecureCookieSessionInterface", "session_json_serializer"]
 
@@ -242,7 +242,12 @@ class SecureCookieSessionInterface(SessionInterface):
             return
         serializer = self.get_signing_serializer(app)
         assert serializer is not None  # or there would be a null session
-        self._set_cookie(app, session, response, serializer.dumps(dict(session)))
+        try:
+            text = serializer.dumps(dict(session))
+        except Exception as exc:
+            note_unwritable(exc, self.serializer, session)
+            raise
+        self._set_cookie(app, session, response, text)
 
 
 def _checked(content: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import uniform
+from threading import get_ident
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Final, Protocol
@@ -39,6 +40,7 @@ class Lockable(Protocol):
     _store: Store
     _stored_key: str | None
     _awaits_store: bool
+    _locked_by: Any  # the thread or task inside the lock's block; None if nobody is
     _in_thread: Callable[[Callable[..., Any]], Callable[..., Awaitable[Any]]]
 
     def _read_again(self, record: Record | None) -> None:
@@ -71,6 +73,13 @@ class SessionLock:
         self._key: str | None = None
         self._token = os.urandom(12).hex()
 
+    def _refuse_inside(self, who: Any) -> None:
+        if self._session._locked_by == who:
+            raise RuntimeError(
+                "session.lock() was entered inside its own block, where it would wait for itself; enter it once, "
+                "around all that belongs together"
+            )
+
     # -- with
 
     def __enter__(self) -> Any:
@@ -79,8 +88,10 @@ class SessionLock:
                 "session.lock() was entered by 'with' on a running event loop, which would stand still while it waits; "
                 "write 'async with session.lock():'"
             )
+        self._refuse_inside(get_ident())
         self._key = key = self._session._stored_key
         if key is None:  # nobody else can know a session that is not kept yet
+            self._session._locked_by = get_ident()
             return self._session
         store = self._session._store
         pauses = _Pauses(self._timeout)
@@ -91,6 +102,7 @@ class SessionLock:
         except BaseException:
             self._unlock_now(key)
             raise
+        self._session._locked_by = get_ident()
         return self._session
 
     def __exit__(
@@ -98,12 +110,14 @@ class SessionLock:
     ) -> None:
         key, session = self._key, self._session
         if key is None:
+            session._locked_by = None
             return
         try:
             change = self._end(exc)
             if change is not None:
                 session._written(change, session._store.write(change))
         finally:
+            session._locked_by = None
             self._unlock_now(key)
 
     def _unlock_now(self, key: str) -> None:
@@ -120,8 +134,11 @@ class SessionLock:
     # -- async with
 
     async def __aenter__(self) -> Any:
+        task = anyio.get_current_task()
+        self._refuse_inside(task)
         self._key = key = self._session._stored_key
         if key is None:
+            self._session._locked_by = task
             return self._session
         store = self._session._store
         pauses = _Pauses(self._timeout)
@@ -136,6 +153,7 @@ class SessionLock:
         except BaseException:
             await self._unlock(key)
             raise
+        self._session._locked_by = task
         return self._session
 
     async def __aexit__(
@@ -143,12 +161,14 @@ class SessionLock:
     ) -> None:
         key, session = self._key, self._session
         if key is None:
+            session._locked_by = None
             return
         try:
             change = self._end(exc)
             if change is not None:
                 session._written(change, await self._do("write", change))
         finally:
+            session._locked_by = None
             await self._unlock(key)
 
     async def _unlock(self, key: str) -> None:

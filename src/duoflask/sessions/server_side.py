@@ -27,7 +27,7 @@ from ..typing import App
 from .cookie import session_json_serializer
 from .interface import SessionInterface, vary_on_cookie
 from .lock import SessionLock, on_asyncio
-from .session import SessionMixin
+from .session import SessionMixin, note_unwritable
 from .store import Change, Record, Store
 
 __all__ = ["ServerSideSession", "ServerSideSessionInterface", "store_key"]
@@ -83,6 +83,7 @@ class ServerSideSession(dict[str, Any], SessionMixin):
         self._cleared = False
         self._renewed = False  # the browser does not know the id yet
         self._gone = False  # somebody else deleted it during this request
+        self._locked_by: Any = None
         self._before_lock: tuple[dict[Any, str], set[Any], bool] = ({}, set(), False)
 
     @property
@@ -112,6 +113,7 @@ class ServerSideSession(dict[str, Any], SessionMixin):
 
         Raises:
             StoreUnavailable: The session stayed locked, or the store does not answer (503).
+            RuntimeError: The block is entered inside itself, or by `with` on a running event loop.
         """
         return SessionLock(self, timeout)
 
@@ -185,18 +187,24 @@ class ServerSideSession(dict[str, Any], SessionMixin):
         dict.update(self, zip(texts, values, strict=True))
         self._texts, self._expires = texts, record.expires
 
+    def _text(self, name: Any) -> str:
+        try:
+            return self._serializer.dumps(self[name])  # type: ignore[no-any-return]
+        except Exception as exc:
+            note_unwritable(exc, self._serializer, {name: self[name]})
+            raise
+
     def _look_inside(self) -> None:
         """Note the names whose values were changed inside, as if they had been set."""
-        dumps, known = self._serializer.dumps, self._texts
+        known = self._texts
         for name, value in self.items():
-            if name not in self._touched and type(value) not in _IMMUTABLE and dumps(value) != known.get(name):
+            if name not in self._touched and type(value) not in _IMMUTABLE and self._text(name) != known.get(name):
                 self._touch(name)
 
     def _read_again(self, record: Record | None) -> None:
         if self.modified:
             self._look_inside()
-        dumps = self._serializer.dumps
-        own = {key: dumps(self[key]) for key in self._touched if key in self}
+        own = {key: self._text(key) for key in self._touched if key in self}
         self._before_lock = own, self._touched - own.keys(), self._cleared
         if record is None:
             self._gone = True
@@ -218,13 +226,13 @@ class ServerSideSession(dict[str, Any], SessionMixin):
             return None
         key = store_key(self.sid)
         known = {} if self._cleared else self._texts
-        values, names, dumps = {}, set(), self._serializer.dumps
+        values, names = {}, set()
         for name, value in self.items():
             text_name = name if type(name) is str else _json_name(name)
             names.add(text_name)
             touched = name in self._touched
             if touched or type(value) not in _IMMUTABLE or text_name not in known:
-                text = dumps(value)
+                text = self._text(name)
                 if touched or text != known.get(text_name):
                     values[text_name] = text
         removed = [name for name in known if name not in names]

@@ -6,12 +6,12 @@ Knows no app and no store.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, NoReturn
 
 from ..http.callback_dict import CallbackDict
 
-__all__ = ["NullSession", "SecureCookieSession", "SessionMixin"]
+__all__ = ["NullSession", "SecureCookieSession", "SessionMixin", "note_unwritable"]
 
 
 class SessionMixin(MutableMapping[str, Any]):
@@ -56,6 +56,19 @@ class SessionMixin(MutableMapping[str, Any]):
             "carry at the same time. Keep sessions on the server, for example with app.config['SESSION_STORE'] = "
             "'sqlite'."
         )
+
+
+def note_unwritable(error: Exception, serializer: Any, values: Mapping[Any, Any]) -> None:
+    """Add to the error over values that a session cannot keep which of them it is."""
+    for name, value in values.items():
+        try:
+            serializer.dumps(value)
+        except Exception:
+            error.add_note(
+                f"session[{name!r}] cannot be kept. A session holds what JSON has, tuples, bytes, datetimes, UUIDs and "
+                "Markup; of another object, keep what it is found by, such as its id."
+            )
+            return
 
 
 def _mark_modified(session: Any) -> None:

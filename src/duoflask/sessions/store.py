@@ -46,7 +46,7 @@ class Change:
     expires: float
     """When it ends from now on."""
     values: dict[str, str] = field(default_factory=dict)
-    """The texts that are set."""
+    """The texts that are set. Names and texts are any `str`, lone surrogates included."""
     removed: tuple[str, ...] = ()
     """The names that are removed."""
     create: bool = False

@@ -8,6 +8,7 @@ loop can wait for, they wait for in a `def` view; in an `async def` view it is a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..ctx import _cv_app
@@ -217,8 +218,9 @@ async def _stream_async(app: App, template: Any, context: dict[str, Any]) -> Asy
         await _tell_async(before_render_template, app, template, context)
 
     async def generate() -> AsyncIterator[str]:
-        async for piece in template.generate_async(context):
-            yield piece
+        async with aclosing(template.generate_async(context)) as pieces:  # it ends with this one
+            async for piece in pieces:
+                yield piece
         if template_rendered.receivers:
             await _tell_async(template_rendered, app, template, context)
 

@@ -162,8 +162,7 @@ class Client(ClientCore[TestResponse]):
 
 
 def _shut_down(app: Any) -> None:
-    """Run the shutdown functions of an app that was started up for WSGI, if it has any."""
+    """Run the shutdown functions of an app of ours that was started up for WSGI."""
     lifecycle = getattr(app, "_lifecycle", None)
-    shut_down = getattr(app, "_shutdown_portal", None) or getattr(lifecycle, "stop_portal", None)
-    if shut_down is not None:
-        shut_down()
+    if lifecycle is not None:
+        lifecycle.stop_portal()

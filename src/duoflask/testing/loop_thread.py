@@ -23,7 +23,8 @@ __all__ = ["DEFAULT_MAX_CLOSE_SECONDS", "ASGIRunner", "LoopThread"]
 
 _T = TypeVar("_T")
 
-# How long an app may take to notice that the client has gone before it is cancelled; as TEARDOWN_TIMEOUT.
+# How long an app may take to notice that the client has gone, or to shut down, before it is cancelled; as
+# TEARDOWN_TIMEOUT.
 DEFAULT_MAX_CLOSE_SECONDS: Final = 5.0
 
 
@@ -164,6 +165,10 @@ class ASGIRunner:
         await lifespan.wait_ready()
         return lifespan
 
+    async def _stop(self) -> None:
+        with anyio.move_on_after(DEFAULT_MAX_CLOSE_SECONDS):
+            await self._lifespan.stop()
+
     def send(self, scope: Scope, body: bytes, truncated: bool, buffered: bool) -> Answer:
         """Send a request; raise what the app raises."""
         scope["state"] = self._lifespan.state.copy()
@@ -193,6 +198,6 @@ class ASGIRunner:
         try:
             for body in list(self._open):
                 body.close()
-            self._thread.call(self._lifespan.stop)
+            self._thread.call(self._stop)
         finally:
             self._thread.close()

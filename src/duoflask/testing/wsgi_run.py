@@ -171,14 +171,13 @@ def run_wsgi_app(app: WSGIApplication, environ: Any, buffered: bool = False) -> 
     body = app({**getattr(environ, "environ", environ)}, start_response)
     close = getattr(body, "close", None)
     iterator = iter(body)
-    rest: Iterable[Any]
+    rest: Iterable[Any] = written
     if buffered:
         try:
             written.extend(iterator)
         finally:
             if close is not None:
                 close()
-        rest = written
     else:
         for piece in iterator:
             written.append(piece)

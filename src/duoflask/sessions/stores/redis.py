@@ -111,6 +111,7 @@ class RedisStore(Store):
             self.url,
             socket_timeout=self.timeout,
             socket_connect_timeout=self.timeout,
+            encoding_errors="surrogatepass",  # as json.loads decodes; a name may come of a client's JSON
             # A connection that Redis has closed, by a restart, is replaced at once; silence is waited for only once.
             retry=retry(no_backoff, 1, (self._redis.ConnectionError,)),
         )

@@ -110,7 +110,7 @@ class SQLiteStore(Store):
             ).fetchall()
         if not rows:
             return None
-        return Record({name: value for name, value, _ in rows}, rows[0][2])
+        return Record({_read(name): _read(value) for name, value, _ in rows}, rows[0][2])
 
     def write(self, change: Change) -> bool:
         with self._transaction() as connection:
@@ -130,10 +130,11 @@ class SQLiteStore(Store):
             execute("UPDATE item SET key = ? WHERE key = ?", (key, old))
         if not exists and not change.create:
             return False
-        connection.executemany("DELETE FROM item WHERE key = ? AND name = ?", [(key, name) for name in change.removed])
+        removed = [(key, _bound(name)) for name in change.removed]
+        connection.executemany("DELETE FROM item WHERE key = ? AND name = ?", removed)
         connection.executemany(
             "INSERT INTO item VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-            [(key, name, value) for name, value in change.values.items()],
+            [(key, _bound(name), _bound(value)) for name, value in change.values.items()],
         )
         if not change.values and execute("SELECT 1 FROM item WHERE key = ? LIMIT 1", (key,)).fetchone() is None:
             self._delete(connection, key)
@@ -199,6 +200,19 @@ class SQLiteStore(Store):
 
     def __del__(self) -> None:
         self.close()
+
+
+def _bound(text: str) -> str | bytes:
+    """A text as SQLite takes it: one with a lone surrogate, as a client's JSON may hold, as bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+    return text
+
+
+def _read(value: str | bytes) -> str:
+    return value if type(value) is str else value.decode("utf-8", "surrogatepass")  # type: ignore[union-attr]
 
 
 _stores: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
