@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from types import SimpleNamespace
 
 import flask
 import pytest
@@ -469,7 +470,7 @@ def test_bad_json_is_a_400_with_its_reason_in_debug_mode_only(make, body):
     assert info.value.description == BadRequest.description
     assert request.get_json(silent=True) is None
     request = make(method="POST", headers=JSON, body=body)
-    request._debug = True
+    request._app = SimpleNamespace(debug=True, json=json, _limits_of=lambda rule: Limits())
     with pytest.raises(BadRequest, match="Failed to decode JSON object: "):
         request.json  # noqa: B018
 

@@ -138,17 +138,17 @@ class AppContext(Exchange):
                 raise RuntimeError(f"there is no request in this context of {self.app.name!r}")
             self._request = request = self.app.request_class(source)
             self.inform(request)
-            request._debug = self.app.debug
-            request.json_module = self.app.json
         return request
 
     def inform(self, request: Request) -> None:
-        """Tell a request what has become known of it: its rule, limits and body."""
+        """Tell a request what has become known of it: its app, rule and body."""
+        request._app = self.app
         request.url_rule = self.rule
         request.view_args = self.view_args
-        request.routing_exception = self.routing_exception
-        request._limits = self.app._limits_of(self.rule)
-        request._body = self.body
+        if self.routing_exception is not None:
+            request.routing_exception = self.routing_exception
+        if self.body is not None:
+            request._body = self.body
         if self.gateway is not None and self.length_error is None and not self.transfer_coded:
             request._announced = self.declared_length
         if self.body is None and not self.has_body and self.rule is not None and self.rule.stream_body:

@@ -76,7 +76,9 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
 
     def of_request(self: Any, key: str, _context: Callable[[], AppContext] = _cv_app.get) -> Any:
         try:
-            return getattr(_context().request, key)
+            context = _context()
+            request = context._request
+            return getattr(context.request if request is None else request, key)
         except (AttributeError, LookupError, RuntimeError):
             return slow(self, key)
 

@@ -39,8 +39,9 @@ class Connection(RequestFields):
     list_storage_class: type[Any] = ImmutableList
     trusted_hosts: Collection[str] | None = None
 
+    scope: Any = None
+
     def __init__(self, source: Any) -> None:
-        self.scope: Any = None
         if "type" in source:  # every ASGI scope has it, no environ does
             self.scope = source
         else:
@@ -202,6 +203,13 @@ class Connection(RequestFields):
         return self.list_storage_class([] if self.remote_addr is None else [self.remote_addr])
 
     # the query and the header fields
+
+    @property
+    def content_type(self) -> str | None:
+        """The type of the body (RFC 9110 8.3)."""
+        if self.scope is None:  # PERF: 500 ns less than through `headers` (form, benchmarks/)
+            return self.environ.get("CONTENT_TYPE") or None
+        return self.headers.get("Content-Type")  # type: ignore[no-any-return]
 
     @cached_property
     def args(self) -> Any:

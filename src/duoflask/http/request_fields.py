@@ -27,6 +27,10 @@ from .user_agent import UserAgent
 __all__ = ["RequestFields"]
 
 
+# As clients mostly write them.
+_PLAIN_TYPES = frozenset({"application/json", "application/x-www-form-urlencoded"})
+
+
 class RequestFields:
     """The header fields of a request, read-only; each is None, or empty, where the field is missing."""
 
@@ -65,7 +69,10 @@ class RequestFields:
 
     @cached_property
     def _content_type_parts(self) -> tuple[str, dict[str, str]]:
-        value, options = parse_options_header(self.headers.get("Content-Type"))
+        content_type = self.content_type
+        if content_type in _PLAIN_TYPES:  # PERF: 1 us less than the parser (form, benchmarks/)
+            return content_type, {}
+        value, options = parse_options_header(content_type)
         return value.lower(), options
 
     @property
