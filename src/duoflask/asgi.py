@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from contextvars import copy_context
+from io import BytesIO
 from sys import modules
-from typing import Any, Final
-
-import anyio
+from typing import TYPE_CHECKING, Any, Final
 
 from .bridge import async_to_sync, drive, loop_is_running, to_loop, to_thread
 from .ctx import AppContext, serving
@@ -17,9 +15,18 @@ from .dispatch import dispatch
 from .file_body import FileBody
 from .http.errors import ClientDisconnected, RequestEntityTooLarge
 from .http.wire import RAW_LENGTHS
+from .lazy import LazyModule
 from .response import Response, encoded
 from .streamed import chunks_of_channel, drain_channel
 from .typing import App, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    import asyncio
+
+    import anyio
+else:  # an app under WSGI needs neither
+    asyncio = LazyModule("asyncio")
+    anyio = LazyModule("anyio")
 
 __all__ = ["home_key", "serve_asgi", "serve_lifespan"]
 
@@ -211,7 +218,7 @@ class _ASGIGateway:
         if not ctx.on_loop:  # an override of full_dispatch_request runs in a thread
             await to_loop()
         try:
-            ctx.check_length()
+            limits = ctx.check_length()
         except RequestEntityTooLarge:
             await drain_channel(ctx)
             raise
@@ -221,11 +228,19 @@ class _ASGIGateway:
             if ctx._request is not None:
                 ctx._request._body = ctx.body
             return
-        ctx.body = body = ctx.app._limits_of(rule).new_body()
+        message = await ctx.receive()
+        data, declared = message.get("body", b""), ctx.declared_length
+        if data and not message.get("more_body") and len(data) == declared and declared <= limits.max_in_memory:
+            # PERF: most bodies come in one piece: 1.5 us less than by collecting them (form, body; benchmarks/).
+            ctx.body = BytesIO(data)
+            if ctx._request is not None:
+                ctx._request._body = ctx.body
+            ctx.has_body = False
+            return
+        ctx.body = body = limits.new_body()
         if ctx._request is not None:  # a session store, or a receiver of appcontext_pushed, has asked for it already
             ctx._request._body = body
         while True:
-            message = await ctx.receive()
             if message["type"] == "http.disconnect":
                 body.fail(ClientDisconnected("the client left before it had sent the whole body"))
                 ctx.disconnected = True
@@ -242,7 +257,7 @@ class _ASGIGateway:
                 await to_loop()
             if last:
                 break
-        declared = ctx.declared_length
+            message = await ctx.receive()
         if declared is not None and body.size < declared and not ctx.transfer_coded:
             body.fail(ClientDisconnected(f"the body ended early; expected {declared} bytes; got {body.size}"))
         ctx.has_body = False

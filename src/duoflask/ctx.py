@@ -149,6 +149,8 @@ class AppContext(Exchange):
             request.routing_exception = self.routing_exception
         if self.body is not None:
             request._body = self.body
+        if self.limits is not None:
+            request._limits = self.limits
         if self.gateway is not None and self.length_error is None and not self.transfer_coded:
             request._announced = self.declared_length
         if self.body is None and not self.has_body and self.rule is not None and self.rule.stream_body:

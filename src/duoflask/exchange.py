@@ -10,6 +10,7 @@ from typing import Any
 
 from .http.body import parse_content_length, too_large
 from .http.errors import BadRequest, HTTPException
+from .request_body import Limits
 
 __all__ = ["Exchange"]
 
@@ -51,6 +52,7 @@ class Exchange:
     declared_length: int | None = None
     transfer_coded: bool = False  # under ASGI: then its end is where the server says, not at that length (RFC 9112 6.3)
     length_error: HTTPException | None = None
+    limits: Limits | None = None  # known once the declared length has been checked
     sent: bool = False  # the response has been started
     complete: bool = False  # its last piece is on its way
     watch: Any = None
@@ -77,8 +79,11 @@ class Exchange:
             self.length_error = BadRequest("several Content-Length fields; expected one")
         self.declared_length = length
 
-    def check_length(self) -> None:
+    def check_length(self) -> Limits:
         """Refuse a declared length that is invalid or over the limit.
+
+        Returns:
+            How much of the body may be read: of the rule, else of the app.
 
         Raises:
             BadRequest: Not digits, or several of them (RFC 9112 6.3).
@@ -86,14 +91,12 @@ class Exchange:
         """
         if self.length_error is not None:
             raise self.length_error
-        limit = self.max_content_length
+        limits: Limits = self.app._limits_of(self.rule)
+        self.limits = limits
+        limit = limits.max_content_length
         if limit is not None and self.declared_length is not None and self.declared_length > limit:
             raise too_large(limit, "MAX_CONTENT_LENGTH", self.declared_length)
-
-    @property
-    def max_content_length(self) -> int | None:
-        """The most bytes that the body may have: the rule's own limit, else MAX_CONTENT_LENGTH; None for no limit."""
-        return self.app._limits_of(self.rule).max_content_length  # type: ignore[no-any-return]
+        return limits
 
     def client_has_left(self) -> bool:
         """Whether the client has left, as far as the gateway can tell."""

@@ -55,6 +55,12 @@ class Limits:
     max_form_parts: int | None = DEFAULT_MAX_FORM_PARTS
     max_spooled_body: int | None = DEFAULT_MAX_SPOOLED_BODY
 
+    @property
+    def max_in_memory(self) -> int:
+        """The most bytes of a body that may stay in memory as it is."""
+        limit = self.max_spooled_body if self.max_content_length is None else self.max_content_length
+        return DEFAULT_MAX_BODY_MEMORY if limit is None or limit > DEFAULT_MAX_BODY_MEMORY else limit
+
     def new_body(self) -> BufferedBody:
         """Return an empty body that ends at the limit."""
         limit = self.max_content_length
@@ -288,7 +294,8 @@ class RequestBody(Connection):
             if isinstance(exc, HTTPException):
                 self._form_error = copy(exc)
             raise
-        if self._app is not None and self._app.debug and self.mimetype != "multipart/form-data" and not attributes["files"]:
+        debug = self._app is not None and self._app.debug
+        if debug and self.mimetype != "multipart/form-data" and not attributes["files"]:
             attach_enctype_error_multidict(self)
 
     def _parsed_form(self) -> tuple[Any, Any, Any]:

@@ -6,13 +6,17 @@ Owns the crossing of one chunk at a time. Where the chunks come from is the gate
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
-
-import anyio
+from typing import TYPE_CHECKING, Any, Self
 
 from .bridge import async_to_sync
 from .http.body import DRAIN_SECONDS, MAX_DRAINED_BODY, too_large
 from .http.errors import ClientDisconnected
+from .lazy import LazyModule
+
+if TYPE_CHECKING:
+    import anyio
+else:
+    anyio = LazyModule("anyio")
 
 __all__ = ["StreamedBody", "chunks_of_channel", "drain_channel"]
 
@@ -87,7 +91,7 @@ def chunks_of_channel(ctx: Any) -> StreamedBody:
     Args:
         ctx: The request's context: its `receive`, its declared length and its limit.
     """
-    limit, declared = ctx.max_content_length, ctx.declared_length
+    limit, declared = ctx.app._limits_of(ctx.rule).max_content_length, ctx.declared_length
     size, more = 0, True
 
     async def pull() -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import weakref
 from collections.abc import Callable
 from datetime import date
@@ -28,6 +29,7 @@ else:  # 10 ms of `import duoflask` for values that few answers hold
 __all__ = ["DefaultJSONProvider", "JSONProvider"]
 
 _scan: Final[Any] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+_BLANK: Final = re.compile(r"[ \t\n\r]*").fullmatch
 # How JSON in UTF-8 begins, mostly: then it has no byte order mark, and without a NUL it is no UTF-16 or UTF-32.
 _PLAIN_STARTS: Final = frozenset({b"{", b"[", b'"'})
 
@@ -156,7 +158,7 @@ class DefaultJSONProvider(JSONProvider):
                 text = s.decode()
                 try:
                     value, end = _scan(text, 0)
-                    if not text[end:].strip(" \t\n\r"):
+                    if _BLANK(text, end):
                         return value
                 except StopIteration:
                     pass  # malformed: let it be said where
