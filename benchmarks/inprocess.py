@@ -20,9 +20,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from benchmarks import report
+from benchmarks.apps import build
 from benchmarks.transports import AsgiDriver, Lifespan, WsgiDriver
 from benchmarks.workloads import WORKLOADS, Workload, write_file
 
@@ -46,9 +46,24 @@ class Suite:
     stretch: int = 1
 
 
+WSGI_PEERS = ("raw", "duoflask", "falcon", "bottle", "werkzeug", "flask", "django", "pyramid")
+ASGI_PEERS = (
+    "raw",
+    "duoflask",
+    "blacksheep",
+    "falcon",
+    "starlette",
+    "fastapi",
+    "quart",
+    "litestar",
+    "sanic",
+    "emmett55",
+    "django",
+)
+
 SUITES = (
-    Suite("wsgi", "wsgi", "build_wsgi", ("raw", "duoflask", "falcon", "bottle", "werkzeug", "flask")),
-    Suite("asgi", "asgi", "build_asgi", ("raw", "duoflask", "blacksheep", "falcon", "starlette", "quart")),
+    Suite("wsgi", "wsgi", "build_wsgi", WSGI_PEERS),
+    Suite("asgi", "asgi", "build_asgi", ASGI_PEERS),
     Suite(
         "def-under-asgi",
         "asgi",
@@ -102,7 +117,7 @@ class Runner:
         for name in names:
             if name not in suite.contestants:
                 continue
-            app = _build(name, suite.builder, workload)
+            app = build(name, suite.builder, workload)
             if app is None:
                 continue
             row = report.Row(suite.name, label, name)
@@ -144,17 +159,6 @@ class Runner:
         return min(time(count) for _ in range(SUB_BLOCKS)) / count
 
 
-def _build(name: str, builder: str, workload: Workload) -> Any:
-    """Build a contestant's application; None if it does not take part in the workload."""
-    try:
-        module = importlib.import_module(f"benchmarks.apps.{workload.prefix}{name}")
-    except ModuleNotFoundError as exc:
-        if exc.name != f"benchmarks.apps.{workload.prefix}{name}":
-            raise
-        return None
-    return getattr(module, builder)(workload.name.partition("-")[0])
-
-
 def _check(contestant: Contestant, suite: Suite, workload: Workload) -> None:
     for index, path in enumerate(workload.paths):
         answer = contestant.driver.answer(index)
@@ -163,19 +167,6 @@ def _check(contestant: Contestant, suite: Suite, workload: Workload) -> None:
             raise WrongAnswer(f"{suite.name}, {contestant.name}, {path}: {problem}")
         if workload.keeps_cookie and index == 0:
             contestant.driver.send_cookie((answer.header("set-cookie") or "").partition(";")[0])
-
-
-def _available(names: Sequence[str]) -> list[str]:
-    """Leave out contestants that are not installed, and say so."""
-    found = []
-    for name in names:
-        try:
-            importlib.import_module(f"benchmarks.apps.{name}")
-        except ImportError as exc:
-            sys.stderr.write(f"benchmarks: {name} is left out: {exc}\n")
-        else:
-            found.append(name)
-    return found
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -231,7 +222,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     command = " ".join(["python -m benchmarks.inprocess", *arguments])
     suites, names = _selection(options.only)
-    names = _available(names)
+    names = report.available(names)
     write_file()
     loop = _new_loop(options.loop)
     seconds = QUICK_SUB_BLOCK_SECONDS if options.quick else SUB_BLOCK_SECONDS

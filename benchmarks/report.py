@@ -6,16 +6,18 @@ The text is also valid Markdown, so that a run can be kept in `benchmarks/RESULT
 from __future__ import annotations
 
 import datetime
+import importlib
 import importlib.metadata
 import importlib.util
 import os
 import platform
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-__all__ = ["TARGETS", "Row", "as_json", "header", "tables", "targets"]
+__all__ = ["TARGETS", "Row", "as_json", "available", "grid", "header", "tables", "targets"]
 
 DISTRIBUTIONS = (
     "duoflask",
@@ -100,7 +102,7 @@ def tables(rows: Sequence[Row]) -> str:
     for suite in dict.fromkeys(row.suite for row in rows):
         cells: list[tuple[str, ...]] = [("workload", "contestant", "us", "spread", "x raw", "x duoflask")]
         cells.extend(_cells([row for row in rows if row.suite == suite]))
-        parts.append(f"## {suite}\n\n{_grid(cells)}")
+        parts.append(f"## {suite}\n\n{grid(cells)}")
     return "\n\n".join(parts)
 
 
@@ -129,7 +131,7 @@ def targets(rows: Sequence[Row]) -> tuple[str, bool]:
                 reached = f"{ratio:.2f}" if target.limit > 0.1 else f"1/{theirs / ours:.1f}"
                 verdict = "met" if met else "MISSED"
             cells.append((suite, workload, target.contestant, f"<= {target.limit_text}", reached, verdict))
-    return f"## targets\n\n{_grid(cells)}", all_met
+    return f"## targets\n\n{grid(cells)}", all_met
 
 
 def as_json(rows: Sequence[Row], command: str) -> dict[str, Any]:
@@ -153,6 +155,19 @@ def as_json(rows: Sequence[Row], command: str) -> dict[str, Any]:
     }
 
 
+def available(names: Sequence[str]) -> list[str]:
+    """Leave out contestants that are not installed, and say so."""
+    found = []
+    for name in names:
+        try:
+            importlib.import_module(f"benchmarks.apps.{name}")
+        except ImportError as exc:
+            sys.stderr.write(f"benchmarks: {name} is left out: {exc}\n")
+        else:
+            found.append(name)
+    return found
+
+
 def _cells(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
     for workload in dict.fromkeys(row.workload for row in rows):
         group = [row for row in rows if row.workload == workload]
@@ -170,7 +185,8 @@ def _cells(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
             )
 
 
-def _grid(cells: Sequence[tuple[str, ...]]) -> str:
+def grid(cells: Sequence[tuple[str, ...]]) -> str:
+    """Lay out rows as a Markdown table; the first is its head."""
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = [_line(row, widths) for row in cells]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")

@@ -18,9 +18,12 @@ __all__ = [
     "FILE_BYTES",
     "FILE_PATH",
     "GREETING",
+    "PAGE",
     "PAYLOAD",
+    "ROWS",
     "RULE_COUNT",
     "TARGET_INDEX",
+    "TEMPLATE",
     "WORKLOADS",
     "Answer",
     "Workload",
@@ -40,6 +43,17 @@ PATH_COUNT = 4096
 CACHED_PATH_COUNT = 512
 
 BOUNDARY = "----benchmark7MA4YWxkTrZu0gW"
+# The page of the workload "template", for every engine in its own words; each value is escaped.
+ROWS = [{"id": index, "name": f"Row <{index}>"} for index in range(20)]
+TEMPLATE = (
+    "<!doctype html><title>{{ title }}</title><table>"
+    "{% for row in rows %}<tr><td>{{ row.id }}</td><td>{{ row.name }}</td></tr>{% endfor %}</table>"
+)
+PAGE = (
+    "<!doctype html><title>Rows</title><table>"
+    + "".join(f"<tr><td>{index}</td><td>Row &lt;{index}&gt;</td></tr>" for index in range(20))
+    + "</table>"
+)
 # What the workload "file" sends, from `FILE_PATH`, which `write_file` makes.
 FILE_BYTES = bytes(range(256)) * 40
 FILE_PATH = Path(tempfile.gettempdir()) / "duoflask-benchmark" / "photo.bin"
@@ -70,10 +84,11 @@ class Workload:
 
     name: str
     paths: tuple[str, ...]
-    bodies: tuple[bytes, ...]
+    bodies: tuple[bytes | None, ...]  # None where each framework has words of its own
     media_type: str = "text/"
     headers: tuple[tuple[str, str], ...] = field(default=())
     method: str = "GET"
+    status: int = 200
     query: str = ""
     request_headers: tuple[tuple[str, str], ...] = ()
     request_body: bytes = b""
@@ -84,20 +99,22 @@ class Workload:
 
     def check(self, index: int, answer: Answer) -> str | None:
         """Return what is wrong with the answer to `paths[index]`, or None."""
-        if answer.status != 200:
-            return f"status; expected 200; got {answer.status} with {answer.body[:200]!r}"
+        if answer.status != self.status:
+            return f"status; expected {self.status}; got {answer.status} with {answer.body[:200]!r}"
         media_type = answer.header("content-type") or ""
         if not media_type.startswith(self.media_type):
             return f"content-type; expected {self.media_type}...; got {media_type!r}"
         expected = self.bodies[index]
-        if self.media_type == "application/json":
+        if expected is None:
+            pass
+        elif self.media_type == "application/json":
             if json.loads(answer.body) != json.loads(expected):
                 return f"JSON body; expected {expected!r}; got {answer.body!r}"
         elif answer.body != expected:
             return f"body; expected {expected!r}; got {answer.body[:200]!r}"
         for name, value in self.headers:
             # frameworks differ in the attributes that they add to a cookie
-            if not (answer.header(name) or "").startswith(value):
+            if not (answer.header(name) or "").strip().startswith(value):
                 return f"header {name}; expected {value!r}; got {answer.header(name)!r}"
         return None
 
@@ -203,6 +220,15 @@ WORKLOADS: dict[str, Workload] = {
             prefix="io_",
         ),
         Workload("file", ("/file",), (FILE_BYTES,), "application/octet-stream", prefix="io_"),
+        Workload(
+            "missing",
+            tuple(f"/section{index}/nothing/here" for index in range(RULE_COUNT)),
+            (None,) * RULE_COUNT,
+            media_type="",
+            status=404,
+            prefix="page_",
+        ),
+        Workload("template", ("/template",), (PAGE.encode(),), "text/html", prefix="page_"),
         Workload("session", ("/session", "/session"), (b"1", b"2"), prefix="io_", keeps_cookie=True),
     )
 }
