@@ -19,6 +19,7 @@ help:
 	@echo "make style    ruff: lint and format"
 	@echo "make types    mypy --strict, and pyright --verifytypes where node is found"
 	@echo "make bench    the benchmarks; BENCH='--quick --only wsgi' passes options"
+	@echo "make bench-all  all peers, real servers, cost growth; writes benchmarks/RESULTS.md and its plots (half an hour)"
 	@echo "make fuzz     the property tests with many more examples (FUZZ='tests/http' narrows them), then each parser"
 	@echo "              under a coverage-guided fuzzer for FUZZ_SECONDS=20"
 	@echo "make pythons  the tests on every CPython from 3.11 up that is found"
@@ -41,6 +42,10 @@ $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.stamp-bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	@touch $@ $(VENV)/.stamp-run
+
+$(VENV)/.stamp-bench-all: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[bench-all]"
+	@touch $@ $(VENV)/.stamp-bench $(VENV)/.stamp-run
 
 run: $(VENV)/.stamp-run
 	@echo "serving examples/hello on http://127.0.0.1:5000 (Ctrl+C stops it)"
@@ -68,6 +73,10 @@ pyright: $(VENV)/.stamp-dev
 
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python -m benchmarks.inprocess $(BENCH)
+
+.PHONY: bench-all
+bench-all: $(VENV)/.stamp-bench-all
+	$(BIN)/python -m benchmarks.results $(BENCH)
 
 # Seconds for each parser in the second half, which atheris guides by coverage. It has no wheel for each CPython and is
 # not built from source (that takes clang with libFuzzer): without it parsers.py says that its half is skipped.

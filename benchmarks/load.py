@@ -15,6 +15,7 @@ from benchmarks.workloads import Answer, Workload
 
 __all__ = ["Load", "Outcome", "fetch"]
 
+_LAST_CHUNK = b"0\r\n\r\n"
 REQUEST_HEADERS = (("Host", "127.0.0.1"), ("Accept", "*/*"), ("User-Agent", "benchmark"))
 
 
@@ -33,6 +34,17 @@ class Outcome:
         """Return the latency that this share of the requests did not exceed."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def joined(body: bytes) -> bytes:
+    """Return a body that came in chunks (RFC 9112 7.1)."""
+    pieces = []
+    while body != _LAST_CHUNK:
+        size, _, rest = body.partition(b"\r\n")
+        length = int(size, 16)
+        pieces.append(rest[:length])
+        body = rest[length + 2 :]
+    return b"".join(pieces)
 
 
 class WrongAnswer(Exception):
@@ -83,10 +95,10 @@ class _Client(asyncio.Protocol):
             return
         at = head.lower().find(b"content-length:")
         if at < 0:
-            self._fail(f"no Content-Length in {head!r}")
-            return
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
-        if len(body) < length:
+            if not body.endswith(_LAST_CHUNK):
+                return
+            body = joined(body)
+        elif len(body) < int(head[at + 15 :].split(b"\r\n", 1)[0]):
             return
         self._load.outcome.latencies.append(perf_counter() - self._began)
         if head[9:12] != b"200" or body != self._wanted:
@@ -166,4 +178,6 @@ async def fetch(port: int, workload: Workload, index: int) -> Answer:
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     fields = [line.partition(":")[::2] for line in lines[1:]]
+    if any(name.lower() == "transfer-encoding" for name, _ in fields):
+        body = joined(body)
     return Answer(int(lines[0].split()[1]), tuple((name.lower(), value.strip()) for name, value in fields), body)

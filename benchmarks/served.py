@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks import report
 from benchmarks.apps import takes_part
@@ -141,20 +144,27 @@ def _start(setup: Setup, name: str, workload: Workload, stack: ExitStack) -> Con
     port = _free_port()
     command = [part.replace("{port}", str(port)) for part in setup.command]
     environment = {**os.environ, "SERVED": f"{name}:{setup.builder}:{workload.name}", "PYTHONPATH": os.getcwd()}
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    log = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     stack.callback(_stop, process)
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{setup.name}, {name}: the server does not start: {' '.join(command)}") from None
-            time.sleep(0.05)
+    while not _answers(port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            log.seek(0)
+            said = log.read().decode(errors="replace")
+            raise SystemExit(f"{setup.name}, {name}: the server does not start: {' '.join(command)}\n{said}")
+        time.sleep(0.05)
     return Contestant(name, process, port, Load(port, workload, setup.connections, setup.keep_alive))
+
+
+def _answers(port: int) -> bool:
+    """Whether a worker answers: gunicorn listens before it has one."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return sock.recv(1) != b""
+    except OSError:
+        return False
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -214,6 +224,18 @@ def _rows(setup: Setup, workload: Workload, contestants: Sequence[Contestant]) -
     return rows
 
 
+def _as_json(setup: Setup, workload: str, one: Contestant) -> dict[str, Any]:
+    return {
+        "setup": setup.name,
+        "workload": workload,
+        "contestant": one.name,
+        "cpu_us": [round(seconds * 1e6, 2) for seconds in one.cpu],
+        "requests_per_second": [round(rate) for rate in one.rate],
+        "p50_ms": [round(seconds * 1e3, 3) for seconds in one.p50],
+        "p99_ms": [round(seconds * 1e3, 3) for seconds in one.p99],
+    }
+
+
 HEADINGS = ("setup", "workload", "contestant", "CPU us", "spread", "x raw", "requests/s", "p50 ms", "p99 ms")
 
 
@@ -241,13 +263,17 @@ def main(arguments: Sequence[str]) -> int:
     command = " ".join(["python -m benchmarks.served", *arguments])
     sys.stdout.write(report.header(command, loop_name, options.rounds) + "\n\n")
     cells: list[tuple[str, ...]] = [HEADINGS]
+    kept: list[dict[str, Any]] = []
     for setup in [one for one in SETUPS if one.name in wanted] or SETUPS:
         for name in [one for one in setup.workloads if one in wanted] or setup.workloads:
             chosen = [one for one in setup.contestants if one in wanted or not wanted & names]
             chosen = [one for one in report.available(chosen) if takes_part(one, setup.builder, WORKLOADS[name])]
             found = run(_run(setup, WORKLOADS[name], chosen, options.rounds, options.seconds))
             cells += _rows(setup, WORKLOADS[name], found)
+            kept += [_as_json(setup, name, one) for one in found]
     sys.stdout.write(report.grid(cells) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps(kept, indent=1))
     return 0
 
 

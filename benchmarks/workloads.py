@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,12 +23,15 @@ __all__ = [
     "PAYLOAD",
     "ROWS",
     "RULE_COUNT",
+    "STREAM_CHUNKS",
     "TARGET_INDEX",
     "TEMPLATE",
     "WORKLOADS",
     "Answer",
     "Workload",
+    "async_stream",
     "rule_paths",
+    "stream",
     "write_file",
 ]
 
@@ -57,6 +61,9 @@ PAGE = (
 # What the workload "file" sends, from `FILE_PATH`, which `write_file` makes.
 FILE_BYTES = bytes(range(256)) * 40
 FILE_PATH = Path(tempfile.gettempdir()) / "duoflask-benchmark" / "photo.bin"
+
+# What the workload "stream" sends, piece by piece.
+STREAM_CHUNKS = tuple(b"line %d of the stream\n" % index for index in range(100))
 
 # Each after hook of the workload "hooks" sets one of these.
 AFTER_HEADERS = (("X-After-One", "1"), ("X-After-Two", "2"), ("X-After-Three", "3"))
@@ -117,6 +124,18 @@ class Workload:
             if not (answer.header(name) or "").strip().startswith(value):
                 return f"header {name}; expected {value!r}; got {answer.header(name)!r}"
         return None
+
+
+def stream() -> Iterator[bytes]:
+    """The body of the workload "stream", as a view makes one."""
+    for chunk in STREAM_CHUNKS:  # noqa: UP028 - a view's generator has a frame of its own
+        yield chunk
+
+
+async def async_stream() -> AsyncIterator[bytes]:
+    """The same, made on a loop."""
+    for chunk in STREAM_CHUNKS:
+        yield chunk
 
 
 def write_file() -> None:
@@ -229,6 +248,7 @@ WORKLOADS: dict[str, Workload] = {
             prefix="page_",
         ),
         Workload("template", ("/template",), (PAGE.encode(),), "text/html", prefix="page_"),
+        Workload("stream", ("/stream",), (b"".join(STREAM_CHUNKS),), prefix="stream_"),
         Workload("session", ("/session", "/session"), (b"1", b"2"), prefix="io_", keeps_cookie=True),
     )
 }
