@@ -6,7 +6,7 @@ Knows no framework and no server. It runs on the loop that calls it; one core of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
 from time import perf_counter
@@ -69,7 +69,7 @@ class _Client(asyncio.Protocol):
     def __init__(self, load: Load) -> None:
         self._load = load
         self._buffer = b""
-        self._wanted = b""
+        self._wanted: bytes | None = b""
         self._began = 0.0
         self._whole = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -138,11 +138,14 @@ class Load:
         self.port = port
         self.connections = connections
         self.keep_alive = keep_alive
-        pairs = zip(workload.paths, workload.bodies, strict=True)
-        requests = [(raw_request(workload, path, keep_alive), body) for path, body in pairs]
-        self.requests: Iterator[tuple[bytes, bytes]] = cycle(requests)
+        self._sent = [raw_request(workload, path, keep_alive) for path in workload.paths]
+        self.expect(workload.bodies)
         self.until = 0.0
         self.outcome = Outcome()
+
+    def expect(self, bodies: Iterable[bytes | None]) -> None:
+        """Take these, in the order of the paths, for the right answers: JSON is spelt in more than one way."""
+        self.requests: Iterator[tuple[bytes, bytes | None]] = cycle(zip(self._sent, bodies))
 
     async def run(self, seconds: float) -> Outcome:
         """Send requests for so long.

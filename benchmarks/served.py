@@ -183,9 +183,12 @@ async def _run(setup: Setup, workload: Workload, names: Sequence[str], rounds: i
         contestants = [_start(setup, name, workload, stack) for name in names]
         for contestant in contestants:
             for index in range(0, len(workload.paths), max(1, len(workload.paths) // 8)):
-                problem = workload.check(index, await fetch(contestant.port, workload, index))
+                answer = await fetch(contestant.port, workload, index)
+                problem = workload.check(index, answer)
                 if problem is not None:
                     raise SystemExit(f"{setup.name}, {contestant.name}, {workload.paths[index]}: {problem}")
+                if len(workload.paths) == 1:
+                    contestant.load.expect([answer.body])
             await contestant.load.run(seconds)  # the warm-up
         for turn in range(rounds):
             start = turn % len(contestants)
