@@ -283,7 +283,12 @@ def test_defaults_are_those_of_flask() -> None:
     ours, theirs = dict(duoflask.Flask("a").config), dict(flask.Flask("a").config)
     assert theirs.items() <= ours.items()
     assert set(ours) - set(theirs) == {
+        "BACKGROUND_TASK_SHUTDOWN_TIMEOUT",
+        "CANCEL_ON_DISCONNECT",
+        "DEBUG_TRUSTED_HOSTS",
+        "LIVE_RELOAD",
         "MAX_SPOOLED_BODY",
+        "REQUEST_TIMEOUT",
         "SESSION_KEY_PREFIX",
         "SESSION_STORE",
         "SESSION_STORE_TIMEOUT",
@@ -480,7 +485,7 @@ def listened(app: Any, **kwargs: Any) -> tuple[Any, ...]:
     """What `app.run` hands to the server."""
     calls: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("duoflask.serving.run", lambda app, host, port, **options: calls.append((host, port, options)))
+        patch.setattr("duoflask.development.run", lambda app, host, port, **options: calls.append((host, port, options)))
         app.run(**kwargs)
     return calls[0]
 
@@ -510,7 +515,7 @@ def test_run_sets_debug_and_drops_what_only_flask_knows() -> None:
 
 def test_run_does_nothing_while_the_command_line_imports_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASK_RUN_FROM_CLI", "true")
-    monkeypatch.setattr("duoflask.serving.run", lambda *args, **kwargs: pytest.fail("served"))
+    monkeypatch.setattr("duoflask.development.run", lambda *args, **kwargs: pytest.fail("served"))
     duoflask.Flask("app").run()
 
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import duoflask
-from duoflask import cli as cli_module
+from duoflask import cli as cli_module, cli_run
 from duoflask.cli import AppGroup, FlaskGroup, cli, load_dotenv
 
 
@@ -57,14 +57,18 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     (tmp_path / "hello.py").write_text(SOURCE + "app = App('hello')\nother = App('other')")
     calls: list[Any] = []
 
-    def run(app: Any, *args: Any, **kwargs: Any) -> None:
-        calls.append((app.name, app.debug, *args, kwargs))
+    def run(load: Any, *args: Any, **kwargs: Any) -> None:
+        app = load()
+        kept = {name: value for name, value in kwargs.items() if name in ("uds", *DEFAULTS)}
+        modes.append({name: value for name, value in kwargs.items() if name not in DEFAULTS})
+        calls.append((app.name, app.debug, *args, kept))
 
-    monkeypatch.setattr(cli_module, "run_server", run)
+    monkeypatch.setattr(cli_run, "run_development", run)
     return calls
 
 
-DEFAULTS = {"uds": None, "interface": "asgi", "loop": "asyncio"}
+DEFAULTS = {"interface": "asgi", "loop": "asyncio"}
+modes: list[dict[str, Any]] = []  # the other options of each call
 
 
 def test_run_serves_the_application(served: list[Any]) -> None:
@@ -88,7 +92,7 @@ def test_run_takes_its_options(served: list[Any]) -> None:
         "trio",
     ]
     assert CliRunner().invoke(cli, args).exit_code == 0
-    assert served == [("other", True, "::1", 0, {"uds": None, "interface": "wsgi", "loop": "trio"})]
+    assert served == [("other", True, "::1", 0, {"interface": "wsgi", "loop": "trio"})]
     assert CliRunner().invoke(cli, ["-A", "hello", "run", "--debug", "--uds", "x"]).exit_code == 0
     assert served[1] == ("hello", True, "127.0.0.1", 5000, {**DEFAULTS, "uds": "x"})
 
@@ -104,6 +108,49 @@ def test_own_variables_come_before_those_of_flask(served: list[Any]) -> None:
     env = {"DUOFLASK_APP": "hello:other", "FLASK_APP": "nothing", "DUOFLASK_RUN_INTERFACE": "wsgi"}
     assert CliRunner().invoke(cli, ["run"], env=env).exit_code == 0
     assert (served[0][0], served[0][-1]["interface"]) == ("other", "wsgi")
+
+
+def test_debug_mode_turns_on_reloader_and_error_page(served: list[Any]) -> None:
+    for args, reload, debugger in (
+        (["run"], False, False),
+        (["run", "--debug"], True, True),
+        (["run", "--debug", "--no-reload"], False, True),
+        (["run", "--debug", "--no-debugger", "--no-live-reload"], True, False),
+        (["run", "--reload", "--debugger"], True, True),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("DUOFLASK_DEBUG", "FLASK_DEBUG"):
+                patch.delenv(name, raising=False)
+            assert CliRunner().invoke(cli, ["-A", "hello", *args]).exit_code == 0
+        mode = modes[-1]
+        assert (mode["use_reloader"], mode["use_debugger"]) == (reload, debugger)
+        assert mode.get("live_reload") is (False if "--no-live-reload" in args else None)
+        assert mode["import_path"] == "hello"
+
+
+def test_files_and_patterns_are_lists(served: list[Any], tmp_path: Path) -> None:
+    args = ["-A", "hello", "run", "--extra-files", f"hello.py{os.pathsep}.", "--exclude-patterns", "*.txt"]
+    assert CliRunner().invoke(cli, args).exit_code == 0
+    assert modes[-1]["extra_files"] == ["hello.py", "."]
+    assert modes[-1]["exclude_patterns"] == ["*.txt"]
+
+
+def test_certificate_and_key_come_together(served: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "a.crt").touch()
+    (tmp_path / "a.key").touch()
+    run = ["-A", "hello", "run"]
+    assert CliRunner().invoke(cli, [*run, "--cert", "a.crt", "--key", "a.key"]).exit_code == 0
+    assert modes[-1]["ssl_context"] == (str(tmp_path / "a.crt"), str(tmp_path / "a.key"))
+    assert CliRunner().invoke(cli, [*run, "--cert", "adhoc"]).exit_code == 0
+    assert modes[-1]["ssl_context"] == "adhoc"
+    for wrong, message in (
+        (["--cert", "a.crt"], "add --key"),
+        (["--key", "a.key"], "add --cert"),
+        (["--cert", "adhoc", "--key", "a.key"], "leave --key out"),
+    ):
+        result = CliRunner().invoke(cli, [*run, *wrong])
+        assert result.exit_code == 2
+        assert message in result.output
 
 
 def test_env_file_is_read(served: list[Any], tmp_path: Path) -> None:
@@ -144,12 +191,10 @@ def test_address_in_use_is_a_short_error(monkeypatch: pytest.MonkeyPatch, served
     def run(*args: Any, **kwargs: Any) -> None:
         raise OSError(98, "cannot listen on 127.0.0.1:5000: Address already in use")
 
-    monkeypatch.setattr(cli_module, "run_server", run)
+    monkeypatch.setattr(cli_run, "run_development", run)
     result = CliRunner().invoke(cli, ["-A", "hello", "run"])
-    assert (result.exit_code, result.output) == (
-        1,
-        "Error: cannot listen on 127.0.0.1:5000: Address already in use\n",
-    )
+    assert result.exit_code == 1
+    assert result.stderr == "Error: cannot listen on 127.0.0.1:5000: Address already in use\n"
 
 
 def test_run_without_an_application_says_what_to_write() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from duoflask import DuoFlask, abort, g, request
+from duoflask import DuoFlask, abort, g, request, url_for
 
 PATHS = ["/text", "/async", "/object", "/abort", "/missing", "/stream", "/async-stream", "/failure", "/unhandled"]
 
@@ -128,3 +129,38 @@ def test_asgi_request_leaves_no_cycle(app: DuoFlask, path: str) -> None:
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
         assert _cycles(lambda: loop.run_until_complete(request())) < 1
+
+
+def test_an_app_is_freed_when_nobody_has_it_any_more() -> None:
+    app = DuoFlask(__name__)
+    freed = weakref.ref(app)
+    gc.collect()
+    gc.disable()
+    try:
+        del app
+        assert freed() is None
+    finally:
+        gc.enable()
+
+
+def test_an_app_that_has_served_is_freed_as_well() -> None:
+    served = DuoFlask(__name__)
+    served.get("/<int:number>")(lambda number: {"url": url_for("made", number=number)})
+    served.add_url_rule("/made/<number>", "made")
+    served.before_request(lambda: None)
+    served.test_client().get("/1")
+    served.test_client().get("/missing")
+    freed = weakref.ref(served)
+    gc.collect()
+    gc.disable()
+    try:
+        del served
+        assert freed() is None
+    finally:
+        gc.enable()
+
+
+def test_registries_outlive_their_app() -> None:
+    hooks = DuoFlask(__name__).before_request_funcs
+    hooks.setdefault(None, []).append(len)
+    assert hooks[None] == [len]

@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "foreign",
         "debughelpers",
         "request_body",
+        "routed",
         "request",
         "streamed",
         "file_body",
@@ -37,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "exceptions",
         "routing",
     ),
-    ("local", "app_globals", "exchange", "ctx", "globals"),
+    ("local", "app_globals", "app_state", "exchange", "ctx", "websocket_context", "globals"),
     (
         "config",
         "signals",
@@ -58,8 +59,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "templating",
         "views",
     ),
-    ("registries", "scaffold", "app_recorders", "blueprints"),
+    ("registries", "scaffold", "websocket_routes", "app_recorders", "blueprints"),
     (
+        "timeouts",
         "plans",
         "unmatched",
         "linking",
@@ -68,25 +70,49 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "closing",
         "session_steps",
         "dispatch",
+        "once",
+        "request_hold",
+        "background",
+        "loop_life",
+        "hints",
         "lifecycle",
         "overrides",
+        "websocket_link",
+        "websocket_threads",
+        "websocket_object",
+        "websocket_dispatch",
+        "websocket_serving",
+        "socket_waiting",
+        "wsgi_socket",
+        "wsgi_websocket",
         "wsgi",
+        "sending",
         "asgi",
         "server",
+        "reloader",
+        "banner",
+        "development",
         "serving",
         "testing",
         "mounting",
     ),
-    ("registration", "settings", "app_contexts", "app"),
+    ("registration", "settings", "app_contexts", "app_tasks", "app"),
     (
-        "debug",
         "cli_types",
+        "cli_server",
         "middleware",
+        "debug",
         "route_table",
         "shell",
         "sessions_cli",
         "migrate",
         "csrf",
+        "event_sources",
+        "sse",
+        "broadcast",
+        "doctor",
+        "new",
+        "cli_run",
         "cli",
         "pytest_plugin",
         "flask_patch",
@@ -95,11 +121,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 PLACE = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 
 # May name the types of upper floors.
-NAMES_UPPER_TYPES = {"typing", "ctx", "globals"}
+NAMES_UPPER_TYPES = {"typing", "ctx", "websocket_context", "globals"}
 
 # Reaches up, at its first use only: `run_simple(static_files=...)` wraps the application as Werkzeug's does, and
 # `app.run` goes through `run_simple`, so that neither can stand elsewhere.
-REACHES_UP = {("serving", "middleware")}
+# So does what they have in debug mode only.
+REACHES_UP = {("serving", "middleware"), ("development", "debug"), ("development", "doctor")}
 
 MAX_MODULE = 400
 MAX_FUNCTION = 50

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 from werkzeug import wrappers as oracle
 
+from duoflask import DuoFlask
 from duoflask.http.buffered import BufferedBody
 from duoflask.http.errors import (
     BadRequest,
@@ -563,3 +564,16 @@ def test_nothing_a_peer_sends_is_a_server_error(make, headers, path, query):
                 value()
         except HTTPException:
             pass
+
+
+def test_request_without_a_context_has_the_limits_of_the_active_app() -> None:
+    app = DuoFlask("app")
+    app.config.update(MAX_CONTENT_LENGTH=100, MAX_FORM_MEMORY_SIZE=50, MAX_FORM_PARTS=3)
+    request = Request({})
+    assert (request.max_content_length, request.max_form_memory_size, request.max_form_parts) == (None, 500_000, 1000)
+    with app.app_context():
+        assert (request.max_content_length, request.max_form_memory_size, request.max_form_parts) == (100, 50, 3)
+    request.max_content_length = 90
+    with app.app_context():
+        assert request.max_content_length == 90
+    assert request.max_form_parts == 1000

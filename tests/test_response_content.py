@@ -255,3 +255,33 @@ def test_json_that_is_too_deep_is_a_value_error() -> None:
     with pytest.raises(ValueError):
         response.get_json()
     assert response.get_json(silent=True) is None
+
+
+def test_response_shows_the_pieces_that_it_was_given() -> None:
+    response = ours()
+    response.stream.write("Hello ")
+    response.stream.write(b"World!")
+    assert response.response == ["Hello ", b"World!"]
+    assert response.get_data() == b"Hello World!"
+    assert response.response == ["Hello ", b"World!"]
+    response.response = ("foo", "bar")
+    assert response.response == ["foo", "bar"]
+    response.stream.write("baz")
+    assert response.response == ["foo", "bar", "baz"]
+    assert response.headers["Content-Length"] == "9"
+    response.set_data("other")
+    assert response.response == [b"other"]
+    assert ours(["a", "b"]).response == ["a", "b"]
+
+
+def test_frozen_iterator_shows_its_pieces() -> None:
+    response = ours(iter(["foo", b"bar"]))
+    response.freeze()
+    assert response.response == [b"foo", b"bar"]
+    assert response.headers["Content-Length"] == "6"
+
+
+def test_pieces_of_a_large_body_are_not_kept_twice() -> None:
+    response = ours(iter([b"x" * 65_536, b"y"]))
+    response.make_sequence()
+    assert len(response.response) == 1

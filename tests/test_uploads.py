@@ -417,6 +417,71 @@ def test_what_is_left_of_a_body_never_passes_for_all_of_it(loop_client: Any, col
         loop_client(app).post("/", data=body, content_type=KIND)
 
 
+LOOKS: dict[str, Any] = {
+    "form": lambda: request.form,
+    "files": lambda: request.files,
+    "values": lambda: request.values,
+    "data": lambda: request.data,
+    "get_data": lambda: request.get_data(),
+}
+
+
+@COLOURS
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_form_behind_some_parts_is_an_error(loop_client: Any, colour: str, look: str) -> None:
+    """What is left of the body would pass for all of it."""
+
+    async def async_view() -> Any:
+        async for _ in request.parts():
+            return LOOKS[look]()
+
+    def view() -> Any:
+        for _ in request.parts():
+            return LOOKS[look]()
+
+    app = DuoFlask(__name__)
+    app.testing = True
+    app.add_url_rule("/", "view", view if colour == "def" else async_view, methods=["POST"], stream_body=True)
+    with pytest.raises(RuntimeError, match=r"read by request\.parts\(\) and is not kept"):
+        loop_client(app).post("/", data=part() * 3 + END, content_type=KIND)
+
+
+@COLOURS
+def test_parts_behind_a_form_are_an_error(client: Any, colour: str) -> None:
+    def view() -> Any:
+        assert request.form["a"] == "text"
+        with pytest.raises(RuntimeError, match=r"read for request\.form or request\.files"):
+            request.parts()
+        return "refused"
+
+    app = app_of(colour, view)
+    assert client(app).post("/", data=part() + END, content_type=KIND).text == "refused"
+
+
+@COLOURS
+def test_parts_of_a_body_that_is_kept(client: Any, colour: str) -> None:
+    def begin() -> None:
+        assert request.get_data() == part() * 2 + END
+
+    if colour == "def":
+        app = app_of(colour, lambda: begin() or [item.text() for item in request.parts()])
+    else:
+        app = DuoFlask(__name__)
+
+        @app.post("/")
+        async def view() -> Any:
+            begin()
+            return [await item.text() async for item in request.parts()]
+
+    assert client(app).post("/", data=part() * 2 + END, content_type=KIND).json == ["text", "text"]
+
+
+@COLOURS
+def test_parts_that_nobody_has_gone_through_leave_the_form_alone(client: Any, colour: str) -> None:
+    app = app_of(colour, lambda: request.parts() and request.form["a"])
+    assert client(app).post("/", data=part() + END, content_type=KIND).text == "text"
+
+
 @pytest.mark.parametrize("path", ["/def", "/async"])
 def test_parts_of_a_streamed_body(loop_client: Any, path: str) -> None:
     body = part(b"x" * 500_000, FILE) + part(b"one") + part(b"") + END

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterator
 from functools import partial
-from typing import Any
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any, Final
 
 from . import json
 from .ctx import _cv_app
@@ -18,6 +19,8 @@ from .response_head import ResponseHead
 from .typing import App
 
 __all__ = ["response_of"]
+
+_GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
 
 # What a response cannot import: the app's configuration and its JSON.
 ResponseHead._context = staticmethod(partial(_cv_app.get, None))
@@ -34,9 +37,13 @@ def response_of(app: App, rv: Any) -> Response:
         return app.json.response(rv)  # type: ignore[no-any-return]
     status: Any = None
     headers: Any = None
+    if type(rv) in _GENERATORS:  # PERF: 700 ns less than by asking what it is (stream, benchmarks/)
+        return app.response_class(rv, status=status, headers=headers)
     if isinstance(rv, tuple):
         rv, status, headers = _unpack(rv)
-    if not isinstance(rv, app.response_class):
+    if isinstance(rv, HTTPException):
+        rv = _foreign(app, rv)
+    elif not isinstance(rv, app.response_class):
         if rv is None:
             raise TypeError(
                 f"{_culprit()} returned None; expected a response. Write 'return' with a str, bytes, dict, list, "

@@ -6,30 +6,27 @@ rule it has in `linking`, Flask's override points in `overrides`.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
-from .app_contexts import AppContexts
+from .app_tasks import AppTasks
 from .asgi import serve_asgi
-from .bridge import (
-    Workers,
-)
+from .bridge import Workers, mark_as_coroutine_function
 from .json.provider import JSONProvider
 from .lazy import LazyModule
-from .lifecycle import Lifecycle
 from .linking import build_url
 from .plans import find_error_handler
-from .scaffold import Scaffold, WatchedList, _endpoint_from_view_func, setupmethod
+from .registries import WatchedList, told_while_alive
+from .scaffold import Scaffold, _endpoint_from_view_func, setupmethod
+from .timeouts import check_timeout
 from .typing import Receive, Send
 from .wsgi import serve_wsgi
 
 if TYPE_CHECKING:
-    from . import mounting, serving
+    from . import banner, mounting, serving
 else:  # most apps mount nothing; whoever serves the app with another server does not need this one
+    banner = LazyModule(f"{__package__}.banner")
     mounting = LazyModule(f"{__package__}.mounting")
     serving = LazyModule(f"{__package__}.serving")
 
@@ -40,7 +37,7 @@ _T = TypeVar("_T")
 _UNSET: Any = object()
 
 
-class DuoFlask(AppContexts):
+class DuoFlask(AppTasks):
     """A web application, served as WSGI and as ASGI.
 
     Args:
@@ -76,20 +73,18 @@ class DuoFlask(AppContexts):
         self.config = self.make_config(instance_relative_config)
         self.aborter = self.make_aborter()
         self.json: JSONProvider = self.json_provider_class(self)
-        changed = self._registry_changed
-        self.before_first_request_funcs: list[Any] = WatchedList(self._first_request_changed)
-        self.before_serving_funcs: list[Any] = WatchedList(self._first_request_changed)
-        self.after_serving_funcs: list[Any] = []
-        self.teardown_appcontext_funcs: list[Any] = WatchedList(changed)
+        self._start_nothing()
+        self.teardown_appcontext_funcs: list[Any] = WatchedList(told_while_alive(self._registry_changed))
         self.url_build_error_handlers: list[Callable[[Exception, str, dict[str, Any]], str]] = []
         self.extensions: dict[str, Any] = {}
         self._register_nothing()
         self.url_map = self.url_map_class(host_matching=host_matching)
         self.subdomain_matching = subdomain_matching
         self._workers = Workers(self.config["WORKER_THREADS"])
-        self.config._on_change = self._config_changed
-        self._lifecycle = Lifecycle(self)
+        self.config._on_change = told_while_alive(self._config_changed)
         self._add_static_route(static_host)
+        # Servers ask whether calling the app makes a coroutine. `__call__` itself is none: it answers WSGI too.
+        mark_as_coroutine_function(DuoFlask.__call__)
 
     # -- what a server calls
 
@@ -101,6 +96,7 @@ class DuoFlask(AppContexts):
             return self.wsgi_app(source, second)
         if not isinstance(source, dict) or "type" not in source:
             raise TypeError("app() takes (environ, start_response), (scope, receive, send) or (scope)")
+        mark_as_coroutine_function(DuoFlask.__call__)  # this server has not seen it; the next one shall
 
         def asgi2_instance(receive: Receive, send: Send) -> Awaitable[None]:
             return self.asgi_app(source, receive, send)
@@ -126,12 +122,15 @@ class DuoFlask(AppContexts):
             port: By default that of SERVER_NAME, else 5000.
             debug: Sets `app.debug` first.
             load_dotenv: Accepted for Flask's sake; `duoflask run` reads `.env` files.
-            options: Those of `duoflask.server.run`.
+            options: Those of `duoflask.serving.run_simple`; in debug mode the reloader and the error page are on.
         """
         if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
             return  # the command line imported the module to serve the app itself
         if debug is not None:
             self.debug = bool(debug)
+        options.setdefault("use_reloader", self.debug)
+        options.setdefault("use_debugger", self.debug)
+        banner.show_server_banner(self.debug, self.name)
         name, _, number = (self.config["SERVER_NAME"] or "").partition(":")
         try:
             serving.run_simple(
@@ -196,6 +195,8 @@ class DuoFlask(AppContexts):
         url_rule.stream_body = bool(own.get("stream_body", False))
         url_rule.max_content_length = own.get("max_content_length")
         url_rule.session = bool(own.get("session", True))
+        url_rule.timeout = check_timeout(own.get("timeout", url_rule.timeout))
+        url_rule.own_websocket = bool(own.get("own_websocket"))
         self.url_map.add(url_rule)
         if view_func is not None:
             if own.get("inline"):
@@ -222,22 +223,6 @@ class DuoFlask(AppContexts):
         if self._mounts is None:
             self._mounts = mounting.Mounts(self)
         self._mounts.add(prefix, app, protocol)
-
-    @setupmethod
-    def before_first_request(self, f: Any = None, *, inline: bool = False) -> Any:
-        """Register a function that runs once, before the first request of the process."""
-        return self._register(self.before_first_request_funcs, f, inline)
-
-    @setupmethod
-    def before_serving(self, f: Any = None, *, inline: bool = False) -> Any:
-        """Register a start-up function: it runs once for each loop that serves, before its first request."""
-        return self._register(self.before_serving_funcs, f, inline)
-
-    @setupmethod
-    def after_serving(self, f: Any = None, *, inline: bool = False) -> Any:
-        """Register a shutdown function: it runs once for each loop that served."""
-        self._lifecycle.stop_on_sigterm()
-        return self._register(self.after_serving_funcs, f, inline)
 
     @setupmethod
     def teardown_appcontext(self, f: Any = None, *, inline: bool = False) -> Any:
@@ -274,11 +259,5 @@ class DuoFlask(AppContexts):
         """
         return build_url(self, endpoint, values, _anchor, _method, _scheme, _external)
 
-
-# Servers ask whether calling the app makes a coroutine. `__call__` itself is none: it answers WSGI too.
-if sys.version_info >= (3, 12):
-    inspect.markcoroutinefunction(DuoFlask.__call__)
-else:
-    DuoFlask.__call__._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
 
 Flask = DuoFlask

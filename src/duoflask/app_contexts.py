@@ -6,7 +6,7 @@ of sessions, and the test clients. Knows no registration.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
@@ -15,18 +15,20 @@ from .ctx import AppContext, _cv_app
 from .dispatch import teardown
 from .lazy import LazyModule
 from .lifecycle import Lifecycle
-from .linking import match
+from .linking import match, match_websocket
 from .request import Request
 from .session_steps import load_session, loads_early, open_now, save_session
 from .sessions import SessionMixin
 from .settings import Settings
 from .signals import appcontext_pushed
 from .typing import App
+from .websocket_context import WebsocketContext
 
 if TYPE_CHECKING:
-    from . import testing
-else:  # a server needs none
+    from . import testing, websocket_dispatch
+else:  # a server needs none of the one, and an app without WebSockets none of the other
     testing = LazyModule(f"{__package__}.testing")
+    websocket_dispatch = LazyModule(f"{__package__}.websocket_dispatch")
 
 __all__ = ["AppContexts"]
 
@@ -61,8 +63,43 @@ class AppContexts(Settings):
         finally:
             builder.close()
 
+    def websocket_context(self, source: Any) -> WebsocketContext:
+        """Make the context of a WebSocket, for `with` and `async with`.
+
+        Args:
+            source: An ASGI websocket scope, a WSGI environ, or a `Websocket`.
+        """
+        if not isinstance(source, dict):
+            source = source.environ if source.scope is None else source.scope
+        return WebsocketContext(cast("App", self), source)
+
+    def test_websocket_context(
+        self, path: str = "/", *, subprotocols: Iterable[str] = (), **kwargs: Any
+    ) -> WebsocketContext:
+        """Make the context of a made-up WebSocket; it has no connection.
+
+        Args:
+            path: The path, with a query perhaps.
+            subprotocols: What the client offers.
+            kwargs: As for `EnvironBuilder`: `headers`, `query_string`, `base_url`, ...
+        """
+        builder = testing.EnvironBuilder(self, path, **kwargs)
+        try:
+            environ = builder.get_environ()
+        finally:
+            builder.close()
+        secure = environ["wsgi.url_scheme"] in ("https", "wss")
+        environ.update(HTTP_CONNECTION="Upgrade", HTTP_UPGRADE="websocket", HTTP_SEC_WEBSOCKET_VERSION="13")
+        environ["wsgi.url_scheme"] = "wss" if secure else "ws"
+        if subprotocols:
+            environ["HTTP_SEC_WEBSOCKET_PROTOCOL"] = ", ".join(subprotocols)
+        return self.websocket_context(environ)
+
     def _match(self, ctx: AppContext, method: str | None = None, path: str | None = None) -> None:
         """Give a request's context its rule and plan."""
+        if isinstance(ctx, WebsocketContext):
+            match_websocket(cast("App", self), ctx, ctx.request.path if path is None else path)
+            return
         match(
             cast("App", self),
             ctx,
@@ -87,18 +124,19 @@ class AppContexts(Settings):
             RuntimeError: On a running loop, where an `async def` teardown function cannot be awaited by `with`.
         """
         ctx._torn_down = False
-        if any(on_loop for _, on_loop in (*ctx.plan.teardown_request, *ctx.plan.teardown_app)) and loop_is_running():
+        steps = (*ctx.plan.teardown_request, *ctx.plan.teardown_app, *getattr(ctx.plan, "teardown_websocket", ()))
+        if any(on_loop for _, on_loop in steps) and loop_is_running():
             ctx._torn_down = True
             raise RuntimeError(
                 "this context has 'async def' teardown functions, which 'with' cannot await on a running event loop; "
                 "write 'async with' instead"
             )
-        run_nested(ctx, teardown(ctx, error), self._workers)
+        run_nested(ctx, _teardown(ctx, error), self._workers)
 
     async def _teardown_async(self, ctx: AppContext, error: BaseException | None) -> None:
         """Tear a context down for an `async with` block."""
         ctx._torn_down = False
-        await self._drive(ctx, teardown(ctx, error))
+        await self._drive(ctx, _teardown(ctx, error))
 
     def _drive(self, ctx: AppContext, coroutine: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
         """Drive a coroutine of steps on the running loop."""
@@ -173,6 +211,12 @@ class AppContexts(Settings):
             kwargs: For its class, `test_cli_runner_class`.
         """
         return (self.test_cli_runner_class or testing.FlaskCliRunner)(self, **kwargs)
+
+
+def _teardown(ctx: AppContext, error: BaseException | None) -> Coroutine[Any, Any, None]:
+    if isinstance(ctx, WebsocketContext):
+        return websocket_dispatch.teardown_websocket(ctx, error)
+    return teardown(ctx, error)
 
 
 def _request_context() -> Any:

@@ -38,6 +38,9 @@ _FILES = ("wsgi.py", "app.py")
 class NoAppException(click.UsageError):
     """No application was found, or the one that was named cannot be loaded."""
 
+    ends_reloader = True
+    """Whether it is the command line that is wrong, and no change of the code that a reloader waits for helps."""
+
 
 def _is_app(value: object) -> bool:
     return not isinstance(value, type) and hasattr(value, "wsgi_app") and hasattr(value, "asgi_app")
@@ -180,9 +183,11 @@ def locate_app(module_name: str, app_name: str | None, raise_if_not_found: bool 
         module = importlib.import_module(module_name)
     except ImportError as exc:
         if exc.name is None or not (module_name == exc.name or module_name.startswith(exc.name + ".")):
-            raise NoAppException(
+            error = NoAppException(
                 f"While importing '{module_name}', an ImportError was raised:\n\n{traceback.format_exc()}"
-            ) from exc
+            )
+            error.ends_reloader = False
+            raise error from exc
         if raise_if_not_found:
             raise NoAppException(
                 f"Could not import '{module_name}': no such module in {os.getcwd()} or on sys.path. "

@@ -9,14 +9,15 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .scaffold import Scaffold, _adding_decorator, setupmethod
+from .scaffold import _adding_decorator, setupmethod
+from .websocket_routes import WebsocketRoutes
 
 __all__ = ["AppRecorders"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class AppRecorders(Scaffold):
+class AppRecorders(WebsocketRoutes):
     """What a blueprint registers for the app, at its first registration."""
 
     def record_once(self, func: Callable[[Any], Any]) -> None:
@@ -50,9 +51,29 @@ class AppRecorders(Scaffold):
         return self._for_app("after_request_funcs", f, inline)
 
     @setupmethod
+    def after_app_response(self, f: Any = None) -> Any:
+        """Like `after_response`, for every request of the app."""
+        return self._for_app("after_response_funcs", f)
+
+    @setupmethod
     def teardown_app_request(self, f: Any = None, *, inline: bool = False) -> Any:
         """Like `teardown_request`, for every request of the app."""
         return self._for_app("teardown_request_funcs", f, inline)
+
+    @setupmethod
+    def before_app_websocket(self, f: Any = None, *, inline: bool = False) -> Any:
+        """Like `before_websocket`, for every WebSocket of the app."""
+        return self._for_app("before_websocket_funcs", f, inline)
+
+    @setupmethod
+    def after_app_websocket(self, f: Any = None, *, inline: bool = False) -> Any:
+        """Like `after_websocket`, for every WebSocket of the app."""
+        return self._for_app("after_websocket_funcs", f, inline)
+
+    @setupmethod
+    def teardown_app_websocket(self, f: Any = None, *, inline: bool = False) -> Any:
+        """Like `teardown_websocket`, for every WebSocket of the app."""
+        return self._for_app("teardown_websocket_funcs", f, inline)
 
     @setupmethod
     def before_app_first_request(self, f: Any = None, *, inline: bool = False) -> Any:
@@ -63,6 +84,12 @@ class AppRecorders(Scaffold):
     def before_app_serving(self, f: Any = None, *, inline: bool = False) -> Any:
         """Register a start-up function of the app; see `app.before_serving`."""
         return self._for_app("before_serving_funcs", f, inline)
+
+    @setupmethod
+    def while_app_serving(self, f: _F) -> _F:
+        """Register a generator function of the app; see `app.while_serving`."""
+        self.record_once(lambda state: state.app.while_serving(f))
+        return f
 
     @setupmethod
     def after_app_serving(self, f: _F) -> _F:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from contextvars import copy_context
+from functools import partial
 from io import BytesIO
 from sys import modules
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,8 @@ from .file_body import FileBody
 from .http.errors import ClientDisconnected, RequestEntityTooLarge
 from .http.wire import RAW_LENGTHS
 from .lazy import LazyModule
-from .response import Response, encoded
+from .response import Response
+from .sending import send_response
 from .streamed import chunks_of_channel, drain_channel
 from .typing import App, Receive, Scope, Send
 
@@ -24,18 +24,15 @@ if TYPE_CHECKING:
     import asyncio
 
     import anyio
-else:  # an app under WSGI needs neither
+
+    from . import websocket_serving
+else:  # an app under WSGI needs none
     asyncio = LazyModule("asyncio")
     anyio = LazyModule("anyio")
+    websocket_serving = LazyModule(f"{__package__}.websocket_serving")
 
 __all__ = ["home_key", "serve_asgi", "serve_lifespan"]
 
-_END: Final = object()
-
-# A sync iterator under ASGI is pumped for at most this long, and this many bytes, before what it gave is sent: a quick
-# one costs one thread hop for many chunks, a slow one is sent chunk by chunk.
-PUMP_SECONDS: Final = 0.002
-PUMP_BYTES: Final = 65536
 # How long a look at the channel may take that finds nothing.
 LOOK_SECONDS: Final = 0.001
 
@@ -55,7 +52,12 @@ async def serve_asgi(app: App, scope: Scope, receive: Receive, send: Send) -> No
     if kind != "http":
         if kind == "lifespan":
             return await serve_lifespan(app, scope, receive, send)
-        raise RuntimeError(f"cannot serve an ASGI connection of type {kind!r}; expected 'http' or 'lifespan'")
+        if kind == "websocket":
+            channel = websocket_serving.ASGIChannel(scope, receive, send)
+            return await websocket_serving.serve_websocket(app, scope, channel, _path(scope))
+        raise RuntimeError(
+            f"cannot serve an ASGI connection of type {kind!r}; expected 'http', 'websocket' or 'lifespan'"
+        )
     method: str = scope["method"]
     ctx = serving(app, scope, _GATEWAY, method)  # type: ignore[arg-type]
     ctx.receive = receive
@@ -156,7 +158,7 @@ async def _watch_on_trio(ctx: AppContext, scope: anyio.CancelScope) -> None:
     while (await ctx.receive())["type"] != "http.disconnect":
         pass
     ctx.disconnected = True
-    if not ctx.complete:
+    if not ctx.complete and ctx.app.config["CANCEL_ON_DISCONNECT"]:
         scope.cancel()
 
 
@@ -182,8 +184,9 @@ class _Watch:
                 pass
         except Exception:
             return
-        self._ctx.disconnected = True
-        if not self._stopped and not self._ctx.complete and self._task is not None:
+        ctx = self._ctx
+        ctx.disconnected = True
+        if not self._stopped and not ctx.complete and self._task is not None and ctx.app.config["CANCEL_ON_DISCONNECT"]:
             self._fired = True
             self._task.cancel()
 
@@ -200,11 +203,6 @@ class _Watch:
         watcher, self._watcher, self._task = self._watcher, None, None  # its cancellation holds frames that hold this
         if watcher is not None:
             watcher.cancel()
-
-
-def _sends_paths(ctx: AppContext) -> bool:
-    """Whether the server sends a file by itself (ASGI, "Path Send")."""
-    return "http.response.pathsend" in (ctx.source.get("extensions") or ())  # type: ignore[union-attr]
 
 
 class _ASGIGateway:
@@ -271,45 +269,7 @@ class _ASGIGateway:
             response._body, response._iterable = body.drain(), None
         if not ctx.on_loop:
             await to_loop()
-        ctx.sent = True
-        send = ctx.send
-        self.suspended(ctx)
-        await send({"type": "http.response.start", "status": response._status_code, "headers": response.raw_headers()})
-        if response.has_body(ctx.method):
-            if response.is_async:
-                async for item in response._iterable:
-                    await send({"type": "http.response.body", "body": encoded(item), "more_body": True})
-            elif type(response._iterable) is FileBody and _sends_paths(ctx) and response._iterable.path is not None:
-                ctx.complete = True
-                await send({"type": "http.response.pathsend", "path": response._iterable.path})
-                return
-            elif response._body is not None:
-                await send({"type": "http.response.body", "body": response._body, "more_body": True})
-            else:
-                await self._pump(ctx, response.iter_encoded())
-        ctx.complete = True  # a client that leaves from here on has got all: nothing is cancelled
-        await send({"type": "http.response.body", "body": b""})
-
-    async def _pump(self, ctx: AppContext, chunks: Iterator[bytes]) -> None:
-        """Send what a sync iterator gives, several chunks a thread hop when it is quick; the first leaves at once."""
-        patience = 0.0
-        more = True
-        while more:
-            await to_thread()
-            pieces, size, until = [], 0, time.perf_counter() + patience
-            while True:
-                chunk = next(chunks, _END)
-                if chunk is _END:
-                    more = False
-                    break
-                pieces.append(chunk)
-                size += len(chunk)  # type: ignore[arg-type]
-                if size >= PUMP_BYTES or time.perf_counter() >= until:
-                    break
-            await to_loop()
-            for piece in pieces:
-                await ctx.send({"type": "http.response.body", "body": piece, "more_body": True})
-            patience = PUMP_SECONDS
+        await send_response(ctx, response)
 
     def suspended(self, ctx: AppContext) -> bool:
         """Start to watch for the client's leaving, unless its body is still to be read."""
@@ -349,7 +309,8 @@ async def _look(ctx: AppContext) -> None:
 async def serve_lifespan(app: App, scope: Scope, receive: Receive, send: Send) -> None:
     """Run the start-up and shutdown functions when the server says so (ASGI lifespan 2.0)."""
     key = home_key()
-    for event, function in (("startup", app._lifecycle.startup), ("shutdown", app._lifecycle.shutdown)):
+    startup = partial(app._lifecycle.startup, state=scope.get("state"))
+    for event, function in (("startup", startup), ("shutdown", app._lifecycle.shutdown)):
         message = await receive()
         while message["type"] != f"lifespan.{event}":
             message = await receive()

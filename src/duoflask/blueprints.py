@@ -25,7 +25,11 @@ _OWN_GROUP: Any = object()
 _HOOKS: Final = (
     "before_request_funcs",
     "after_request_funcs",
+    "after_response_funcs",
     "teardown_request_funcs",
+    "before_websocket_funcs",
+    "after_websocket_funcs",
+    "teardown_websocket_funcs",
     "url_value_preprocessors",
     "url_default_functions",
     "template_context_processors",
@@ -65,6 +69,7 @@ class BlueprintSetupState:
         if self.url_prefix is not None:
             rule = f"{self.url_prefix.rstrip('/')}/{rule.lstrip('/')}" if rule else self.url_prefix
         options.setdefault("subdomain", self.subdomain)
+        options.setdefault("timeout", self.blueprint.timeout)
         if endpoint is None:
             endpoint = _endpoint_from_view_func(view_func)  # type: ignore[arg-type]
         defaults = self.url_defaults
@@ -90,6 +95,8 @@ class Blueprint(AppRecorders):
         cli_group: The group of its commands; by default one of its name, None puts them beside the app's.
         handles_unmatched: Its error handlers also answer requests below `url_prefix` that no rule matches (404, 405).
             Of several such blueprints the one with the longest prefix answers.
+        timeout: The time-out of its rules that have none of their own, in seconds; None for no limit; by default the
+            app's, REQUEST_TIMEOUT.
 
     Raises:
         ValueError: The name is empty or has a dot.
@@ -111,6 +118,7 @@ class Blueprint(AppRecorders):
         cli_group: str | None = _OWN_GROUP,
         *,
         handles_unmatched: bool = False,
+        timeout: float | str | None = "default",
     ) -> None:
         if not name:
             raise ValueError("invalid name of a blueprint; expected a word; got ''")
@@ -123,6 +131,7 @@ class Blueprint(AppRecorders):
         self.url_values_defaults: dict[str, Any] = {} if url_defaults is None else url_defaults
         self.cli_group = cli_group
         self.handles_unmatched = handles_unmatched
+        self.timeout = timeout
         self._blueprints: list[tuple[Blueprint, dict[str, Any]]] = []
 
     def _check_setup_finished(self, name: str) -> None:

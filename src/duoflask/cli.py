@@ -26,12 +26,15 @@ from .app_loading import (
     locate_app,
     prepare_import,
 )
+from .banner import show_server_banner
+from .cli_run import run_command, set_debug
 from .cli_types import CertParamType, SeparatedPathType
 from .command_groups import AppGroup, with_appcontext
+from .doctor import doctor_command
 from .globals import current_app
 from .migrate import migrate_command
+from .new import new_command
 from .route_table import SORT_KEYS, route_table
-from .server import LifespanError, run as run_server
 from .sessions_cli import sessions_group
 from .shell import shell_command
 from .versions import FLASK_VERSION, WERKZEUG_VERSION
@@ -96,13 +99,6 @@ def _set_app(ctx: click.Context, param: click.Parameter, value: str | None) -> s
     return value
 
 
-def _set_debug(ctx: click.Context, param: click.Parameter, value: bool | None) -> bool | None:
-    if value is not None:
-        # In the environment, because the application reads it there while it is imported; both names agree.
-        os.environ["DUOFLASK_DEBUG"] = os.environ["FLASK_DEBUG"] = "1" if value else "0"
-    return value
-
-
 def _set_env_file(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     load_defaults = ctx.ensure_object(ScriptInfo).load_dotenv_defaults
     if value is not None or load_defaults:
@@ -133,7 +129,7 @@ _debug_option = click.Option(
     help="Set debug mode.",
     envvar=["DUOFLASK_DEBUG", "FLASK_DEBUG"],
     expose_value=False,
-    callback=_set_debug,
+    callback=set_debug,
 )
 
 
@@ -195,6 +191,8 @@ class FlaskGroup(AppGroup):
         self._loaded_plugins: set[str] = set()
         if add_default_commands:
             for command in (run_command, shell_command, routes_command, sessions_group, migrate_command):
+                self.add_command(command)
+            for command in (new_command, doctor_command):
                 self.add_command(command)
 
     def make_context(
@@ -268,13 +266,6 @@ class FlaskGroup(AppGroup):
         return sorted(names)
 
 
-def show_server_banner(debug: bool, app_import_path: str | None) -> None:
-    """Print which application is served, and whether in debug mode."""
-    if app_import_path is not None:
-        click.echo(f" * Serving the app {app_import_path!r}")
-    click.echo(f" * Debug mode: {'on' if debug else 'off'}")
-
-
 @click.command("routes", short_help="Show the URL rules and where their functions run.")
 @click.option("-s", "--sort", type=click.Choice(SORT_KEYS), default="endpoint", help="'match': the order of matching.")
 @click.option("--all-methods", is_flag=True, help="Show HEAD and OPTIONS as well.")
@@ -287,23 +278,6 @@ def routes_command(sort: str, all_methods: bool) -> None:
     """
     for line in route_table(current_app._get_current_object(), sort, all_methods):
         click.echo(line)
-
-
-@click.command("run", short_help="Serve the application.")
-@click.option("-h", "--host", default="127.0.0.1", envvar=["DUOFLASK_RUN_HOST", "FLASK_RUN_HOST"], show_default=True)
-@click.option("-p", "--port", default=5000, envvar=["DUOFLASK_RUN_PORT", "FLASK_RUN_PORT"], show_default=True)
-@click.option("--uds", metavar="PATH", help="Listen on a unix socket instead.")
-@click.option("--interface", type=click.Choice(["asgi", "wsgi"]), default="asgi", show_default=True)
-@click.option("--loop", type=click.Choice(["asyncio", "trio"]), default="asyncio", show_default=True)
-@click.option("--debug/--no-debug", default=None, expose_value=False, callback=_set_debug, help="Set debug mode.")
-@pass_script_info
-def run_command(info: ScriptInfo, host: str, port: int, uds: str | None, interface: str, loop: str) -> None:
-    """Serve the application with the built-in server until Ctrl+C or SIGTERM."""
-    app = info.load_app()
-    try:
-        run_server(app, host, port, uds=uds, interface=interface, loop=loop)
-    except (LifespanError, OSError) as exc:
-        raise click.ClickException(str(exc.strerror or exc) if isinstance(exc, OSError) else str(exc)) from exc
 
 
 cli = FlaskGroup(

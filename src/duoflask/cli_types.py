@@ -49,6 +49,8 @@ def _object_at(text: str) -> Any:
     """What `module:name` or `module.name` stands for; None if nothing does."""
     module, _, name = text.replace(":", ".").rpartition(".")
     try:
+        if not module:
+            return importlib.import_module(name)
         return getattr(importlib.import_module(module), name, None)
     except (ImportError, ValueError):
         return None

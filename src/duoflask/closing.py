@@ -7,24 +7,53 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
-
-import anyio
 
 from .bridge import call, starts_on_loop, to_loop, to_thread
 from .ctx import AppContext
 from .events import emit
+from .http.errors import ClientDisconnected
+from .lazy import LazyModule
 from .plans import Step
 from .response import Response
 from .signals import appcontext_popped, appcontext_tearing_down, request_tearing_down
 
 if TYPE_CHECKING:
+    import anyio
     from blinker import Signal
+else:
+    anyio = LazyModule("anyio")
 
-__all__ = ["close_response", "do_teardown_appcontext", "do_teardown_request", "release", "teardown"]
+__all__ = ["close_response", "do_teardown_appcontext", "do_teardown_request", "release", "stream", "teardown"]
 
 # How long each teardown function and close callback may take after a cancellation, in seconds.
 TEARDOWN_TIMEOUT: Final = 5.0
+
+
+async def stream(ctx: AppContext, response: Response) -> None:
+    """Send a body that is not complete, then close it.
+
+    An exception in it has no page any more: it is logged and raised, so that the server breaks the connection off. That
+    the client has left is nothing to log.
+    """
+    error: BaseException | None = None
+    try:
+        await ctx.gateway.stream(ctx, response)
+    except BaseException as exc:
+        error = exc
+        if isinstance(exc, ClientDisconnected):
+            if not ctx.disconnected:
+                raise
+        else:
+            if isinstance(exc, Exception) and exc is not ctx.send_error:
+                ctx.app.log_exception((type(exc), exc, exc.__traceback__))
+            raise
+    finally:
+        try:
+            await close_response(ctx, response, error)
+        finally:
+            error = None  # its traceback holds this frame: a cycle
 
 
 async def close_response(ctx: AppContext, response: Response, error: BaseException | None) -> None:
@@ -33,13 +62,26 @@ async def close_response(ctx: AppContext, response: Response, error: BaseExcepti
     errors: list[BaseException] = []
     body, callbacks = response._iterable, response._on_close
     response._on_close = ()
-    for name, on_loop in (("aclose", True), ("close", False)):
-        if hasattr(body, name):
-            await _surely(ctx, errors, getattr(body, name), on_loop)
-            break
+    pieces, ctx.pieces = ctx.pieces, None
+    if pieces is not None and pieces is not body:  # an `__iter__` or `__aiter__` that is a generator function
+        await _close(ctx, errors, pieces)
+    await _close(ctx, errors, body)
     for callback in callbacks:
         await _surely(ctx, errors, callback, starts_on_loop(callback))
     _raise_all(errors)
+
+
+async def _close(ctx: AppContext, errors: list[BaseException], body: Any) -> None:
+    if type(body) is GeneratorType:
+        if not body.gi_suspended:
+            return  # PERF: it has ended, or never begun: closing does nothing, and may take a hop to a thread (20 us)
+    elif type(body) is AsyncGeneratorType and body.ag_frame is None:
+        return
+    for name, on_loop in (("aclose", True), ("close", False)):
+        close = getattr(body, name, None)
+        if close is not None:
+            await _surely(ctx, errors, close, on_loop)
+            return
 
 
 async def _surely(

@@ -11,12 +11,20 @@ from typing import Any, NoReturn
 from .http import errors as _errors
 from .http.errors import *  # noqa: F403
 from .http.errors import HTTPException, default_exceptions
+from .http.wire import parse_status
 from .response import Response
 
 __all__ = [*_errors.__all__, "Aborter", "abort"]
 
 
+def _send_page(page: bytes, code: int) -> Response:
+    response = Response.of_body(page)
+    response._status, response._status_code = parse_status(code)
+    return response
+
+
 HTTPException._make_response = Response
+HTTPException._send_page = staticmethod(_send_page)
 
 
 class Aborter:

@@ -58,9 +58,13 @@ class Exchange:
     watch: Any = None
     watchable: Any = None
     disconnected: bool = False
+    after_response: tuple[Any, ...] = ()  # functions that run when this response has been sent
+    deadline: float | None = None  # of the rule's time-out, on time.monotonic()
     starting: bool = False  # start-up functions run for it: its client's leaving must not cancel them
     interrupted: bool = False  # a cancellation, or the like, has ended its work
     stream_error: BaseException | None = None
+    send_error: BaseException | None = None  # what the server's `send` raised: the client has left
+    pieces: Any = None  # the iterator that the response's body is taken from
 
     def leaves_thread(self) -> None:
         """Told by the WSGI driver, in the server's thread, before the request first goes to the portal."""

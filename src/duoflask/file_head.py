@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 from datetime import date, datetime
 from time import time
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote
-from zlib import adler32
 
 from .http.dates import http_date
 from .http.etags import quote_etag
@@ -19,6 +18,12 @@ from .http.mimes import guess_type
 from .http.options import dump_options_header
 from .http.paths import ascii_of
 from .http.wire import CONTENT_TYPES, content_type_of
+from .lazy import LazyModule
+
+if TYPE_CHECKING:
+    import zlib
+else:
+    zlib = LazyModule("zlib")
 
 __all__ = ["Pair", "caching", "described", "validators"]
 
@@ -49,8 +54,7 @@ def described(path: str | None, mimetype: str | None, as_attachment: bool, name:
     if mimetype is None:
         if name is None:
             raise TypeError(
-                "the media type cannot be guessed, because the file has no name; pass download_name='...' or "
-                "mimetype='...'"
+                "cannot detect the MIME type, because the file has no name; pass download_name='...' or mimetype='...'"
             )
         mimetype, coding = guess_type(name)
         mimetype = mimetype or "application/octet-stream"
@@ -102,7 +106,7 @@ def validators(
     if isinstance(etag, str):
         pairs.append(("ETag", check_field_value(quote_etag(etag))))
     elif etag and path is not None:
-        pairs.append(("ETag", f'"{mtime}-{size}-{adler32(os.fsencode(path))}"'))
+        pairs.append(("ETag", f'"{mtime}-{size}-{zlib.adler32(os.fsencode(path))}"'))
         if is_usual:
             if len(_kept_validators) >= _MAX_KEPT:
                 _kept_validators.clear()

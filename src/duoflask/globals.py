@@ -1,4 +1,4 @@
-"""The names that stand for the active context's objects: `current_app`, `g`, `request`, `session`.
+"""The names that stand for the active context's objects: `current_app`, `g`, `request`, `session`, `websocket`.
 
 Owns the proxies and the faces of the context stack that older extensions know. Knows the context only through `ctx`.
 """
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .ctx import AppContext, _cv_app
 from .local import LocalProxy
+from .websocket_context import WebsocketContext
 
 if TYPE_CHECKING:
     from .app import DuoFlask
     from .app_globals import _AppCtxGlobals
     from .request import Request
     from .sessions import SessionMixin
+    from .websocket_object import Websocket
 
     class _ProxyMixin:
         def _get_current_object(self) -> Any: ...
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
 
     class SessionProxy(_ProxyMixin, SessionMixin): ...
 
+    class WebsocketProxy(_ProxyMixin, Websocket): ...
+
     class GlobalsProxy(_ProxyMixin, _AppCtxGlobals): ...
 
 
-__all__ = ["app_ctx", "current_app", "g", "request", "request_ctx", "session"]
+__all__ = ["app_ctx", "current_app", "g", "request", "request_ctx", "session", "websocket", "websocket_ctx"]
 
 _NO_APP: Final = (
     "Working outside of application context: '{name}' was used while no app is active. It is bound while a request is "
@@ -42,18 +46,26 @@ _NO_REQUEST: Final = (
     "hooks and what they call; in a test write 'with app.test_request_context():' around this code, and give a thread "
     "of your own a function wrapped by copy_current_request_context."
 )
+_NO_WEBSOCKET: Final = (
+    "Working outside of websocket context: '{name}' was used while no WebSocket is being served. It is bound in views "
+    "registered by '@app.websocket(...)', their hooks and what they call; in the view of a plain request use "
+    "'request'. In a test write 'async with app.test_websocket_context(...):' around this code, and give a thread "
+    "of your own a function wrapped by copy_current_websocket_context."
+)
 
 _OWN: Final = frozenset({"_get_current_object", "__wrapped__", "_LocalProxy__get", "_LocalProxy__wrapped"})
 
 
-def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = False) -> Any:
+def _proxy(
+    name: str, attribute: str, message: str, *, needs_request: bool = False, kind: type[AppContext] = AppContext
+) -> Any:
     """Make a proxy for an attribute of the active context, or with "" for the context itself."""
     text = message.format(name=name)
 
     def current() -> Any:
-        context = _cv_app.get(None)
-        if context is None or (needs_request and context.source is None):
+        if not _is_bound(needs_request, kind):
             raise RuntimeError(text)
+        context = _cv_app.get()
         return getattr(context, attribute) if attribute else context
 
     def slow(self: Any, key: str) -> Any:
@@ -61,7 +73,7 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
 
         Called where an error is handled.
         """
-        if key in _OWN or not _is_bound(needs_request):
+        if key in _OWN or not _is_bound(needs_request, kind):
             return LocalProxy.__getattribute__(self, key)
         raise
 
@@ -96,6 +108,12 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
         except (AttributeError, LookupError, RuntimeError):
             return slow(self, key)
 
+    def of_websocket(self: Any, key: str, _context: Callable[[], Any] = _cv_app.get) -> Any:
+        try:
+            return getattr(_context()._websocket, key)  # None at the first look: the slow way makes it
+        except (AttributeError, LookupError, RuntimeError):
+            return slow(self, key)
+
     def of_any(self: Any, key: str) -> Any:
         try:
             return getattr(current(), key)
@@ -114,18 +132,17 @@ def _proxy(name: str, attribute: str, message: str, *, needs_request: bool = Fal
         return "<LocalProxy unbound>" if context is None else f"<flask.g of {context.app.name!r}>"
 
     body: dict[str, Any] = {"__slots__": ()}
-    body["__getattribute__"] = {"app": of_app, "g": of_g, "request": of_request, "session": of_session}.get(
-        attribute, of_any
-    )
+    quick = {"app": of_app, "g": of_g, "request": of_request, "session": of_session, "websocket": of_websocket}
+    body["__getattribute__"] = quick.get(attribute, of_any)
     if attribute == "g":
         body["__setattr__"] = set_g
         body["__repr__"] = repr_of_g
     return type(name.title().replace("_", "") + "Proxy", (LocalProxy,), body)(current)
 
 
-def _is_bound(needs_request: bool) -> bool:
+def _is_bound(needs_request: bool, kind: type[AppContext]) -> bool:
     context = _cv_app.get(None)
-    return context is not None and not (needs_request and context.source is None)
+    return isinstance(context, kind) and not (needs_request and context.source is None)
 
 
 app_ctx: AppContext = _proxy("app_ctx", "", _NO_APP)
@@ -134,6 +151,8 @@ current_app: DuoFlaskProxy = _proxy("current_app", "app", _NO_APP)
 g: GlobalsProxy = _proxy("g", "g", _NO_APP)
 request: RequestProxy = _proxy("request", "request", _NO_REQUEST, needs_request=True)
 session: SessionProxy = _proxy("session", "session", _NO_REQUEST, needs_request=True)
+websocket_ctx: WebsocketContext = _proxy("websocket_ctx", "", _NO_WEBSOCKET, kind=WebsocketContext)
+websocket: WebsocketProxy = _proxy("websocket", "websocket", _NO_WEBSOCKET, kind=WebsocketContext)
 MutableMapping.register(type(session))  # 'match session: case {...}' asks the type
 
 _cv_request = _cv_app

@@ -10,15 +10,18 @@ from urllib.parse import quote
 
 from .ctx import AppContext, _cv_app
 from .exceptions import BadRequest, HTTPException, NotFound
+from .http.environ import asks_for_websocket
 from .plans import blueprint_chain
-from .routing import BuildError, MapAdapter, RedirectRequired
+from .routing import BuildError, MapAdapter, RedirectRequired, WebsocketMismatch
 from .typing import App
 from .unmatched import plan_of_unmatched
+from .websocket_context import WebsocketContext
 
 if TYPE_CHECKING:
     from .request import Request
+    from .routing import Rule
 
-__all__ = ["build_url", "inject_defaults", "make_adapter", "match"]
+__all__ = ["build_url", "inject_defaults", "is_own_websocket", "make_adapter", "match", "match_websocket"]
 
 
 def match(app: App, ctx: AppContext, method: str, path: str | None) -> None:
@@ -54,6 +57,10 @@ def match(app: App, ctx: AppContext, method: str, path: str | None) -> None:
         ctx.rule = rule
         ctx.plan = app._plans.get(rule.endpoint) or app._plan(rule.endpoint)
     except HTTPException as exc:
+        if isinstance(exc, WebsocketMismatch) and _is_handshake(ctx):  # its view answers it by itself
+            ctx.rule, ctx.view_args = app.url_map.find(path, "GET", "", True)  # type: ignore[misc,arg-type]
+            ctx.plan = app._plan(ctx.rule.endpoint)
+            return
         ctx.routing_exception = exc
         ctx.plan = app._plan(None)
         if app._prefixes is not None and path is not None:
@@ -66,6 +73,61 @@ def match(app: App, ctx: AppContext, method: str, path: str | None) -> None:
         raise
     if ctx._request is not None:
         ctx.inform(ctx._request)
+
+
+def _is_handshake(ctx: AppContext) -> bool:
+    """Whether a WSGI request asks for a WebSocket (RFC 6455 4.2.1)."""
+    return ctx._request is None and asks_for_websocket(ctx.source or {})
+
+
+def _search_websocket(ctx: AppContext, path: str | None) -> tuple[Rule, dict[str, Any]]:
+    if path is None:
+        raise BadRequest("invalid path; expected percent-encoded UTF-8")
+    if ctx.app._find is None:
+        return _adapter_of(ctx).match(return_rule=True, query_args=_query(ctx), websocket=True)
+    found = ctx.app.url_map.find("/" + path.lstrip("/"), "GET", "", True)
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def match_websocket(app: App, ctx: WebsocketContext, path: str | None) -> None:
+    """Give a WebSocket's context its rule, arguments and plan, or the reason why it has none.
+
+    Args:
+        app: The application.
+        ctx: The context.
+        path: The path below the application; None if its bytes are no UTF-8.
+    """
+    endpoint = None
+    handled_by: tuple[str, ...] = ()
+    if app._refreshed is not app._version:
+        app._refresh()
+    try:
+        ctx.rule, ctx.view_args = _search_websocket(ctx, path)
+        endpoint = ctx.rule.endpoint
+    except HTTPException as exc:
+        ctx.routing_exception = exc
+        if app._prefixes is not None and path is not None:
+            handled_by = plan_of_unmatched(app, app._prefixes, ctx, path).blueprints
+    except RedirectRequired as exc:
+        ctx.routing_exception = _redirect(ctx, exc, "GET")
+    finally:
+        ctx.plan = app._websocket_plan(endpoint, handled_by)
+    if ctx._request is not None:
+        ctx.inform(ctx._request)
+    ctx.inform_websocket()
+    _ = ctx.websocket  # the proxy counts on it
+
+
+def is_own_websocket(app: App, source: dict[str, Any], path: str | None) -> bool:
+    """Whether a handshake leads to a view that `websocket` or `add_websocket` has registered."""
+    if app._refreshed is not app._version:
+        app._refresh()
+    try:
+        return bool(_search_websocket(WebsocketContext(app, source), path)[0].own_websocket)
+    except (HTTPException, RedirectRequired):
+        return False
 
 
 def _adapter_of(ctx: AppContext) -> MapAdapter:

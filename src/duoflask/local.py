@@ -149,7 +149,9 @@ _OWN: Final = frozenset({"_get_current_object", "_LocalProxy__get", "_LocalProxy
 
 
 class LocalProxy(Generic[_T]):
-    """An object that forwards every operation to another one, which it finds anew each time.
+    """A proxy: it forwards every operation to another object, which it finds anew each time.
+
+    While there is none, only what a `LocalProxy` has itself can be looked at.
 
     Args:
         local: A `Local`, `LocalStack`, `ContextVar`, or a function without arguments.

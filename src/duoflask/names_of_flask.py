@@ -231,7 +231,9 @@ _WERKZEUG: Final[dict[str, dict[str, str]]] = {
     "werkzeug.debug.tbtools": {"duoflask.debug": "DebugTraceback"},
     "werkzeug.exceptions": {"duoflask.exceptions": f"Aborter _aborter abort {_ERRORS}"},
     "werkzeug.formparser": {
-        "duoflask.http.forms": "FormDataParser MultiPartParser default_stream_factory parse_form_data"
+        "duoflask.http.forms": (
+            "FormDataParser MultiPartParser SpooledTemporaryFile default_stream_factory parse_form_data"
+        )
     },
     "werkzeug.http": {"duoflask.http": _HTTP},
     "werkzeug.local": {"duoflask.local": "Local LocalManager LocalProxy LocalStack release_local"},
@@ -271,7 +273,8 @@ _WERKZEUG: Final[dict[str, dict[str, str]]] = {
     "werkzeug.serving": {
         "duoflask.serving": (
             "BaseWSGIServer LISTEN_QUEUE ThreadedWSGIServer WSGIRequestHandler _log connection_dropped_errors "
-            "get_interface_ip get_sockaddr is_running_from_reloader make_server run_simple select_address_family"
+            "generate_adhoc_ssl_context generate_adhoc_ssl_pair get_interface_ip get_sockaddr is_running_from_reloader "
+            "is_ssl_error load_ssl_context make_server make_ssl_devcert run_simple select_address_family"
         )
     },
     "werkzeug.test": {

@@ -17,15 +17,18 @@ from .closing import do_teardown_appcontext, do_teardown_request
 from .ctx import AppContext, _cv_app
 from .debughelpers import FormDataRoutingRedirect
 from .exceptions import HTTPException
+from .lazy import LazyModule
 from .linking import inject_defaults, make_adapter
-from .logging import escape_for_log
 from .routing import BuildError, MapAdapter, RequestRedirect
 from .typing import App
 from .urls import make_redirect
 
 if TYPE_CHECKING:
+    from . import logging as app_logging
     from .request import Request
     from .response import Response
+else:
+    app_logging = LazyModule(f"{__package__}.logging")
 
 __all__ = ["OverridePoints"]
 
@@ -34,7 +37,7 @@ _MISSING: Any = object()
 
 def _shown(ctx: AppContext) -> str:
     """A request as a log line may show it."""
-    return f"{escape_for_log(ctx.request.path)} [{escape_for_log(ctx.request.method)}]"
+    return f"{app_logging.escape_for_log(ctx.request.path)} [{app_logging.escape_for_log(ctx.request.method)}]"
 
 
 async def _dispatch_request(ctx: AppContext) -> Any:

@@ -7,10 +7,12 @@ request. Floor 6: `dispatch` runs what stands here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from .bridge import starts_on_loop
 from .exceptions import HTTPException
+from .timeouts import dispatch_within, is_limited
 from .typing import App
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ __all__ = [
     "OVERRIDE_POINTS",
     "Plan",
     "Step",
+    "WebsocketPlan",
     "blueprint_chain",
     "context_processors",
     "find_error_handler",
@@ -89,6 +92,7 @@ class Plan:
 
     __slots__ = (
         "after",
+        "after_response",
         "before",
         "blueprints",
         "direct_view",
@@ -126,6 +130,9 @@ class Plan:
         self.processors = context_processors(app, self.blueprints)
         self.before = _steps(app.before_request_funcs, outer_first, inline)
         self.after = _steps(app.after_request_funcs, inner_first, inline, backwards=True)
+        self.after_response = tuple(step[0] for step in _steps(app.after_response_funcs, inner_first, inline))
+        if self.after_response:  # then there is always something to do after the view
+            self.after += ((_unchanged, None),)
         self.teardown_request = _steps(app.teardown_request_funcs, inner_first, inline, backwards=True)
         self.teardown_app = tuple(
             (function, side_of(function, inline)) for function in reversed(app.teardown_appcontext_funcs)
@@ -137,10 +144,14 @@ class Plan:
         self.response_class = app.response_class if stock else None
         usual = "_writes_bodies" in type(app.json).__dict__ and not {"response", "dumps"} & app.json.__dict__.keys()
         self.json_types = frozenset({dict, list} if usual and self.quick_response is not None else ())
-        # What a view returns mostly, and never awaits.
-        self.plain_types = frozenset({str, dict, list, bytes, tuple, app.response_class})
+        # What a view returns mostly, and never awaits. PERF: 400 ns for an async generator, which has no `__await__`.
+        self.plain_types = frozenset(
+            {str, dict, list, bytes, tuple, GeneratorType, AsyncGeneratorType, app.response_class}
+        )
         if "full_dispatch_request" not in replaced:
             self.full_dispatch_request = None
+        if is_limited(app, endpoint):
+            self.full_dispatch_request = dispatch_within
         self.direct_view = None if "dispatch_request" in replaced else self.view
         if "dispatch_request" in replaced:
             self.view_on_loop = starts_on_loop(app.dispatch_request)
@@ -155,6 +166,25 @@ class Plan:
             f"no view function for the endpoint {self.endpoint!r} of the rule {str(rule)!r}; expected one in "
             f"app.view_functions. Write '@app.endpoint({self.endpoint!r})' above it, or pass view_func to add_url_rule."
         )
+
+
+class WebsocketPlan(Plan):
+    """The functions of an endpoint's WebSockets; its handshake is a request, with a request's functions."""
+
+    __slots__ = ("after_websocket", "before_websocket", "cancels", "teardown_websocket")
+
+    def __init__(self, app: App, endpoint: Any, handled_by: tuple[str, ...] = ()) -> None:
+        super().__init__(app, endpoint, handled_by)
+        inner_first: tuple[str | None, ...] = (*blueprint_chain(endpoint), None)
+        inline = app._inline
+        self.before_websocket = _steps(app.before_websocket_funcs, tuple(reversed(inner_first)), inline)
+        self.after_websocket = _steps(app.after_websocket_funcs, inner_first, inline, backwards=True)
+        self.teardown_websocket = _steps(app.teardown_websocket_funcs, inner_first, inline, backwards=True)
+        self.cancels = bool(app.config["CANCEL_ON_DISCONNECT"])
+
+
+def _unchanged(response: Any) -> Any:
+    return response
 
 
 def _steps(

@@ -17,10 +17,11 @@ from .flashing import get_flashed_messages
 from .globals import g, request, session
 from .lazy import LazyModule
 from .plans import Step, context_processors
-from .scaffold import Scaffold, _adding_decorator, setupmethod
+from .scaffold import _adding_decorator, setupmethod
 from .template_context import OUTSIDE_REQUEST, WITHIN_REQUEST, default_processor, settled
 from .typing import App
 from .unmatched import prefix_map
+from .websocket_routes import WebsocketRoutes
 
 if TYPE_CHECKING:
     import jinja2
@@ -48,7 +49,7 @@ class _StockEnvironment:
         return templating.Environment
 
 
-class Registration(Scaffold):
+class Registration(WebsocketRoutes):
     """Registries and settings of an app that a blueprint does not have."""
 
     config: Config

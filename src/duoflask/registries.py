@@ -6,13 +6,29 @@ Owns the two classes. Knows not what is registered.
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["WatchedDict", "WatchedList"]
+__all__ = ["WatchedDict", "WatchedList", "told_while_alive"]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+
+
+def told_while_alive(method: Callable[[], None]) -> Callable[[], None]:
+    """Make a method into what calls it as long as its object lives.
+
+    What an app owns must not hold the app in turn: it would be freed at the next garbage collection only.
+    """
+    reference = weakref.WeakMethod(method)
+
+    def tell() -> None:
+        bound = reference()
+        if bound is not None:
+            bound()
+
+    return tell
 
 
 def _watch(kind: type, names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The request: its route, its JSON, and how it is made. `request_body` has the rest of its body.
+"""The request: its JSON, and how it is made. `request_body` has the rest of its body.
 
 Knows no context, and the app only as what has limits, JSON and a debug mode; both are told from above (`_app`,
 `url_rule`, ...). Nothing a peer sends makes an attribute raise anything but an HTTPException.
@@ -7,12 +7,14 @@ Knows no context, and the app only as what has limits, JSON and a debug mode; bo
 from __future__ import annotations
 
 import functools
+import time
 import json
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from .http.errors import BadRequest, HTTPException, UnsupportedMediaType
-from .request_body import RequestBody
+from .request_body import Limits, RequestBody
+from .routed import Routed
 
 __all__ = ["Request"]
 
@@ -25,7 +27,22 @@ class _JSONOfApp:
         return json if app is None else app.json
 
 
-class Request(RequestBody):
+class _LimitsOfApp:
+    """The limits of a request that no context has told them: its app's, else at each look those of the active app."""
+
+    _USUAL: Final = Limits()
+
+    def __get__(self, request: Request | None, owner: type) -> Any:
+        if request is None:
+            return self._USUAL
+        if request._app is not None:
+            limits = request.__dict__["_limits"] = request._app._limits_of(request.url_rule)
+            return limits
+        context = request._active_context()
+        return self._USUAL if context is None else context.app._limits_of(None)
+
+
+class Request(Routed, RequestBody):
     """An HTTP request, read-only.
 
     Args:
@@ -36,9 +53,7 @@ class Request(RequestBody):
     """
 
     json_module: Any = _JSONOfApp()
-
-    view_args: dict[str, Any] | None = None
-    routing_exception: HTTPException | None = None
+    _limits: Any = _LimitsOfApp()
 
     # () -> the innermost context; ctx.py sets it
     _active_context: ClassVar[Any] = staticmethod(lambda: None)
@@ -97,28 +112,18 @@ class Request(RequestBody):
             context = context.previous
         return context is not None and context.client_has_left()
 
-    # the route
-
     @property
-    def endpoint(self) -> str | None:
-        """The endpoint that matched; None if none did."""
-        return None if self.url_rule is None else self.url_rule.endpoint
+    def time_left(self) -> float | None:
+        """How many seconds are left until the time-out of this request, below zero after it; None without one.
 
-    @property
-    def blueprint(self) -> str | None:
-        """The registered name of the blueprint that the endpoint belongs to."""
-        endpoint = self.endpoint
-        return endpoint.rpartition(".")[0] if endpoint is not None and "." in endpoint else None
-
-    @property
-    def blueprints(self) -> list[str]:
-        """The names of the blueprint and of those it is nested in, innermost first."""
-        name = self.blueprint
-        names = []
-        while name:
-            names.append(name)
-            name = name.rpartition(".")[0]
-        return names
+        A `def` view cannot be stopped: a long one looks at this, and gives up.
+        """
+        context = self._active_context()
+        while context is not None and context._request is not self:
+            context = context.previous
+        if context is None or context.deadline is None:
+            return None
+        return context.deadline - time.monotonic()  # type: ignore[no-any-return]
 
     # JSON
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -46,14 +45,22 @@ else:
 __all__ = ["Limits", "RequestBody"]
 
 
-@dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a body is read; None for no limit."""
+    """How much of a body is read; None for no limit. Requests share it: nobody changes one."""
 
-    max_content_length: int | None = None
-    max_form_memory_size: int | None = DEFAULT_MAX_FORM_MEMORY_SIZE
-    max_form_parts: int | None = DEFAULT_MAX_FORM_PARTS
-    max_spooled_body: int | None = DEFAULT_MAX_SPOOLED_BODY
+    __slots__ = ("max_content_length", "max_form_memory_size", "max_form_parts", "max_spooled_body")
+
+    def __init__(
+        self,
+        max_content_length: int | None = None,
+        max_form_memory_size: int | None = DEFAULT_MAX_FORM_MEMORY_SIZE,
+        max_form_parts: int | None = DEFAULT_MAX_FORM_PARTS,
+        max_spooled_body: int | None = DEFAULT_MAX_SPOOLED_BODY,
+    ) -> None:
+        self.max_content_length = max_content_length
+        self.max_form_memory_size = max_form_memory_size
+        self.max_form_parts = max_form_parts
+        self.max_spooled_body = max_spooled_body
 
     @property
     def max_in_memory(self) -> int:
@@ -85,6 +92,7 @@ class RequestBody(Connection):
     _announced: int | None = None
     """The length of the body, where the ASGI gateway has read it from the request's fields."""
 
+    _limits: Limits = _DEFAULT_LIMITS
     _max_content_length: int | None = None
     _max_form_memory_size: int | None = None
     _max_form_parts: int | None = None
@@ -110,10 +118,6 @@ class RequestBody(Connection):
         return environ
 
     # limits
-
-    @cached_property
-    def _limits(self) -> Limits:
-        return _DEFAULT_LIMITS if self._app is None else self._app._limits_of(self.url_rule)
 
     @property
     def max_content_length(self) -> int | None:
@@ -214,6 +218,7 @@ class RequestBody(Connection):
         if data is None:
             if parse_form_data:
                 self._load_form_data()
+            self._require_unread()
             data = self.stream.read()
             if cache:
                 self._cached_data = data
@@ -288,6 +293,7 @@ class RequestBody(Connection):
         if self._form_error is not None:
             # part of the body is gone: what is left of it must not pass for the form at the next access
             raise copy(self._form_error)
+        self._require_unread()
         try:
             attributes["stream"], attributes["form"], attributes["files"] = self._parsed_form()
         except (RequestEntityTooLarge, ValueError) as exc:
@@ -297,6 +303,14 @@ class RequestBody(Connection):
         debug = self._app is not None and self._app.debug
         if debug and self.mimetype != "multipart/form-data" and not attributes["files"]:
             attach_enctype_error_multidict(self)
+
+    def _require_unread(self) -> None:
+        """Refuse to take what `parts()` has left of the body for all of it."""
+        if self._parts is not None and self._parts.begun:
+            raise RuntimeError(
+                "the body has been read by request.parts() and is not kept; a body is read in one way. Take what you "
+                "need from the parts, or use request.form and request.files without parts()."
+            )
 
     def _parsed_form(self) -> tuple[Any, Any, Any]:
         """The stream, and the contents of `form` and `files`."""
@@ -335,15 +349,22 @@ class RequestBody(Connection):
         Raises:
             UnsupportedMediaType: The media type is not multipart/form-data.
             InvalidMultipart: Its boundary is missing or invalid.
+            RuntimeError: The form has been parsed already, by `form`, `files` or `values`.
         """
         if self._parts is not None:
             return self._parts
+        if "form" in self.__dict__ or self._form_error is not None:
+            raise RuntimeError(
+                "the body has been read for request.form or request.files and is not kept; a body is read in one way. "
+                "Call request.parts() before anything looks at the form, or use the form without parts()."
+            )
         if self.mimetype != "multipart/form-data":
             raise UnsupportedMediaType(
                 f"the body has no parts; expected Content-Type 'multipart/form-data'; got {self.mimetype!r}"
             )
         boundary = multipart.boundary_of(self.mimetype_params)
-        self._parts = parts.Parts(self.stream, boundary, self.max_form_parts, self.max_form_memory_size)
+        source = self.stream if self._cached_data is None else BytesIO(self._cached_data)
+        self._parts = parts.Parts(source, boundary, self.max_form_parts, self.max_form_memory_size)
         return self._parts
 
     @cached_property

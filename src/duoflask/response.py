@@ -9,20 +9,25 @@ from __future__ import annotations
 import json as _json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack
-from http import HTTPStatus
-from inspect import isawaitable, iscoroutinefunction
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .bridge import async_to_sync
 from .http.etags import generate_etag
 from .http.headers import Headers
 from .http.wire import CONTENT_TYPES, content_type_of
+from .lazy import LazyModule
 from .response_application import answer_of, pulled, send_as_asgi
 from .response_body import Closing, encoded, selection_of
 from .response_conditional import apply_conditions
 from .response_content import ResponseContent
 from .response_head import ResponseHead
 from .typing import WSGIEnvironment
+
+if TYPE_CHECKING:
+    import inspect
+    from http import HTTPStatus
+else:
+    inspect = LazyModule("inspect")
 
 __all__ = ["BaseResponse", "Response", "encoded"]
 
@@ -89,6 +94,8 @@ class BaseResponse(ResponseContent):
             if self._headers is None:
                 self._headers = self.headers  # while there is no body, and so no Content-Length that hooks would see
             self._body = b"".join(map(encoded, response)) if response else b""
+            if response:
+                self._remember(response)
         else:
             self.response = response
         if not self._has_usual_head:
@@ -126,7 +133,7 @@ class BaseResponse(ResponseContent):
         callbacks, self._on_close = self._on_close, ()
         with ExitStack() as stack:  # calls all of them, whatever they raise
             for callback in reversed(callbacks):
-                stack.callback(async_to_sync(callback) if iscoroutinefunction(callback) else callback)
+                stack.callback(async_to_sync(callback) if inspect.iscoroutinefunction(callback) else callback)
             if close is not None:
                 stack.callback(close)
 
@@ -336,5 +343,5 @@ class Response(BaseResponse):
 
 async def _awaited(function: Callable[[], Any]) -> None:
     result = function()
-    if isawaitable(result):
+    if inspect.isawaitable(result):
         await result

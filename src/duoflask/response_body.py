@@ -162,19 +162,26 @@ def selection_of(body: Any, pieces: Sequence[Piece], tail: bytes) -> Any:
     return (AsyncSelection if hasattr(body, "__aiter__") else Selection)(body, pieces, tail)
 
 
-class Written(list[bytes]):
-    """A body that is being written to, piece by piece; joined when somebody looks at it."""
+class Written(list[Any]):
+    """A body that is being written to, piece by piece; joined when somebody looks at it.
+
+    Args:
+        pieces: What is there.
+        length: How many bytes that is.
+    """
 
     __slots__ = ("length",)
 
-    def __init__(self, body: bytes) -> None:
-        super().__init__((body,) if body else ())
-        self.length = len(body)
+    def __init__(self, pieces: Iterable[str | bytes], length: int) -> None:
+        super().__init__(pieces)
+        self.length = length
 
-    def write(self, data: bytes) -> None:
-        """Append a piece."""
-        self.append(data)
-        self.length += len(data)
+    def write(self, piece: str | bytes) -> int:
+        """Append a piece and return its length in bytes."""
+        length = len(encoded(piece))
+        self.append(piece)
+        self.length += length
+        return length
 
 
 class ResponseStream:
@@ -203,9 +210,7 @@ class ResponseStream:
             RuntimeError: The body is an iterable that cannot be read here; see `Response.get_data`.
         """
         self._require_open()
-        data = encoded(value)
-        self.response._append(data)
-        return len(data)
+        return self.response._append(value)  # type: ignore[no-any-return]
 
     def writelines(self, seq: Iterable[str | bytes]) -> None:
         """Append several pieces."""

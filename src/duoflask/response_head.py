@@ -6,8 +6,7 @@ Knows of the body only the length that a complete one has.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urljoin
 
 from .http.callback_dict import CallbackDict
@@ -19,6 +18,9 @@ from .http.headers import Headers
 from .http.uri import iri_to_uri
 from .http.wire import CONTENT_TYPES, LENGTHS, RAW_LENGTHS, RAW_PAIRS, content_type_of, parse_status
 from .typing import WSGIEnvironment
+
+if TYPE_CHECKING:
+    from http import HTTPStatus
 
 __all__ = ["ResponseHead"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from .exceptions import HTTPException, default_exceptions
 from .folders import Folders, root_path_of
 from .lazy import LazyModule
-from .registries import WatchedDict, WatchedList
+from .registries import WatchedDict, WatchedList, told_while_alive
 from .typing import RouteCallable
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ class Scaffold(Folders):
 
     name: str
     # Options of `route` that are no `Rule`'s.
-    _ROUTE_OPTIONS: ClassVar[frozenset[str]] = frozenset({"stream_body", "max_content_length", "inline", "session"})
+    _ROUTE_OPTIONS: ClassVar[frozenset[str]] = frozenset(
+        {"stream_body", "max_content_length", "inline", "session", "timeout", "own_websocket"}
+    )
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class Scaffold(Folders):
         self.static_url_path = static_url_path
         self.static_folder = static_folder
         self.template_folder = template_folder
-        changed = self._registry_changed
+        changed = told_while_alive(self._registry_changed)
         hooks: Callable[[Callable[[], None]], list[Any]] = WatchedList
         self.view_functions: dict[str, RouteCallable] = WatchedDict(changed)
         self.error_handler_spec: dict[str | None, dict[int | None, dict[type[Exception], Any]]] = WatchedDict(
@@ -101,7 +103,11 @@ class Scaffold(Folders):
         )
         self.before_request_funcs: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.after_request_funcs: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
+        self.after_response_funcs: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.teardown_request_funcs: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
+        self.before_websocket_funcs: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
+        self.after_websocket_funcs: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
+        self.teardown_websocket_funcs: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.url_value_preprocessors: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.url_default_functions: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
         self.template_context_processors: dict[str | None, list[Any]] = WatchedDict(changed, hooks)
@@ -178,7 +184,8 @@ class Scaffold(Folders):
             options: `endpoint`, `methods`, `provide_automatic_options`, those of `Rule`, and
                 `stream_body=True` (the body is not read before the view; it iterates `request.stream`),
                 `max_content_length` (bytes; instead of the app's for this rule),
-                `session=False` (a session kept elsewhere is not read before the view) and
+                `session=False` (a session kept elsewhere is not read before the view),
+                `timeout` (seconds for hooks and view; instead of REQUEST_TIMEOUT; None for no limit) and
                 `inline=True` (a `def` view runs on the event loop under ASGI: it must not block).
         """
 
@@ -240,6 +247,15 @@ class Scaffold(Folders):
         The last one runs first.
         """
         return self._register(self.after_request_funcs[None], f, inline)
+
+    @setupmethod
+    def after_response(self, f: Any) -> Any:
+        """Register a function that runs after each response has been sent, beside the next requests.
+
+        Args:
+            f: The function, `def` or `async def`; called with the response if it takes an argument.
+        """
+        return self._register(self.after_response_funcs[None], f, inline=False)
 
     @setupmethod
     def teardown_request(self, f: Any = None, *, inline: bool = False) -> Any:

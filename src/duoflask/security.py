@@ -71,7 +71,7 @@ def _hash(method: str, salt: str, password: str) -> tuple[str, str]:
         except OverflowError as exc:
             raise ValueError(f"invalid parameters of pbkdf2: {method!r}") from exc
         return digest.hex(), f"pbkdf2:{kind}:{iterations}"
-    raise _UnknownMethod(f"unknown hash method; expected 'scrypt' or 'pbkdf2'; got {method!r}")
+    raise _UnknownMethod(f"Invalid hash method; expected 'scrypt' or 'pbkdf2'; got {method!r}")
 
 
 def generate_password_hash(password: str, method: str = "scrypt", salt_length: int = 16) -> str:

@@ -10,13 +10,26 @@ import logging
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import anyio
 
+from .development import run_development
 from .lazy import LazyModule
-from .server import Server, ServerConfig, bind, run
+from .reloader import current_child, is_running_from_reloader, supervise
+from .server import Server, ServerConfig, bind
+from .server.listen import unix_paths, unlink
+from .server.logs import configure_logging
+from .server.tls import (
+    generate_adhoc_ssl_context,
+    generate_adhoc_ssl_pair,
+    is_ssl_error,
+    load_ssl_context,
+    make_ssl_devcert,
+    ssl_context_of,
+)
 
 __all__ = [
     "BaseWSGIServer",
@@ -24,10 +37,15 @@ __all__ = [
     "ThreadedWSGIServer",
     "WSGIRequestHandler",
     "connection_dropped_errors",
+    "generate_adhoc_ssl_context",
+    "generate_adhoc_ssl_pair",
     "get_interface_ip",
     "get_sockaddr",
     "is_running_from_reloader",
+    "is_ssl_error",
+    "load_ssl_context",
     "make_server",
+    "make_ssl_devcert",
     "run_simple",
     "run_with_reloader",
     "select_address_family",
@@ -36,17 +54,10 @@ __all__ = [
 middleware: Any = LazyModule(f"{__package__}.middleware")  # for `static_files` only
 
 # Arguments of Werkzeug's server that mean nothing to this one.
-_WERKZEUG_ONLY: Final = frozenset(
-    {"processes", "passthrough_errors", "request_handler", "threaded", "use_debugger", "use_evalex", "use_reloader"}
-    | {"exclude_patterns", "extra_files", "reloader_interval", "reloader_type"}
-)
+_WERKZEUG_ONLY: Final = frozenset({"processes", "passthrough_errors", "request_handler", "threaded", "use_evalex"})
 
 LISTEN_QUEUE: Final = 128
 connection_dropped_errors: Final = (ConnectionError, TimeoutError, ssl.SSLEOFError)
-
-_NO_TLS: Final = (
-    "the built-in server speaks no TLS yet; pass ssl_context=None, and put a proxy with a certificate in front of it"
-)
 
 
 class WSGIRequestHandler:
@@ -65,12 +76,13 @@ class BaseWSGIServer:
         app: A WSGI application; a duoflask one is served as ASGI.
         handler: See `WSGIRequestHandler`.
         passthrough_errors: Accepted for Werkzeug's sake; what an application raises is logged and answered by a 500.
-        ssl_context: None.
+        ssl_context: For HTTPS: an `ssl.SSLContext`, a pair of paths (certificate, key), or "adhoc" for a certificate
+            that is made up, with the package `cryptography`.
         fd: The descriptor of a listening socket to use instead.
 
     Raises:
-        OSError: The address cannot be had.
-        RuntimeError: There is an `ssl_context`.
+        OSError: The address cannot be had, or a file not be read.
+        RuntimeError: "adhoc" without `cryptography`.
     """
 
     def __init__(
@@ -83,12 +95,13 @@ class BaseWSGIServer:
         ssl_context: Any = None,
         fd: int | None = None,
     ) -> None:
-        if ssl_context is not None:
-            raise RuntimeError(_NO_TLS)
         uds = host[len("unix://") :] if host.startswith("unix://") else None
         self.app = app
-        self._config = ServerConfig(host=host, port=port, uds=uds, interface=_interface(app))
-        self.sockets = bind(self._config) if fd is None else [socket.socket(fileno=fd)]
+        self.ssl_context = ssl_context_of(ssl_context)
+        self._config = ServerConfig(
+            host=host, port=port, uds=uds, fd=fd, interface=_interface(app), ssl=self.ssl_context
+        )
+        self.sockets = bind(self._config)
         address = self.sockets[0].getsockname()
         self.server_address = address
         self.host = host
@@ -123,6 +136,7 @@ class BaseWSGIServer:
         """Close the listening sockets."""
         for sock in self.sockets:
             sock.close()
+        unlink(unix_paths(self._config))
 
 
 class ThreadedWSGIServer(BaseWSGIServer):
@@ -153,7 +167,7 @@ def make_server(
         processes: 1.
         request_handler: See `WSGIRequestHandler`.
         passthrough_errors: See there.
-        ssl_context: None.
+        ssl_context: See there.
         fd: A listening socket's descriptor.
 
     Raises:
@@ -182,32 +196,28 @@ def run_simple(
         port: 0 takes a free port.
         application: A WSGI application; a duoflask one is served as ASGI.
         static_files: Paths and the folders served there; see `SharedDataMiddleware`.
-        ssl_context: None.
-        options: Those of `duoflask.server.run`; Werkzeug's further ones are accepted for its sake.
+        ssl_context: See `BaseWSGIServer`.
+        options: Those of `development.run_development` (`use_reloader`, `use_debugger`, `extra_files`, ...) and of
+            `duoflask.server.run`; Werkzeug's further ones are accepted for its sake.
 
     Raises:
         OSError: The address cannot be had.
-        RuntimeError: There is an `ssl_context`.
+        RuntimeError: "adhoc" without `cryptography`.
     """
     if ssl_context is not None:
-        raise RuntimeError(_NO_TLS)
+        options["ssl_context"] = ssl_context
     for name in _WERKZEUG_ONLY & options.keys():
         del options[name]
     if static_files:
-        application = middleware.SharedDataMiddleware(application, static_files)
+        options["prepare"] = lambda inner: middleware.SharedDataMiddleware(inner, static_files)
     if hostname.startswith("unix://"):
         options["uds"] = hostname[len("unix://") :]
     options.setdefault("interface", _interface(application))
-    run(application, hostname, port, **options)
+    run_development(lambda: application, hostname, port, **options)
 
 
 def _interface(app: Any) -> Any:
     return "asgi" if hasattr(app, "asgi_app") else "wsgi"
-
-
-def is_running_from_reloader() -> bool:
-    """Whether this process is the one that a reloader restarts."""
-    return os.environ.get("WERKZEUG_RUN_MAIN") == "true"
 
 
 def run_with_reloader(
@@ -217,16 +227,31 @@ def run_with_reloader(
     interval: float = 1,
     reloader_type: str = "auto",
 ) -> None:
-    """Call a function that serves; there is no reloader yet, and a warning in the log says so.
+    """Call a function in a child of this process that is started again after each change of its code.
 
     Args:
-        main_func: The function.
-        extra_files: Accepted for Werkzeug's sake, as all that follow.
+        main_func: The function; it is called in the child.
+        extra_files: See `reloader.supervise`, as for all that follow.
         exclude_patterns: See there.
         interval: See there.
         reloader_type: See there.
+
+    Raises:
+        SystemExit: In the parent, when the child has ended for good.
     """
-    _log("warning", "duoflask has no reloader yet: a change of the code needs a restart by hand")
+    if not is_running_from_reloader():
+        configure_logging()
+        sys.exit(
+            supervise(
+                extra_files=extra_files,
+                exclude_patterns=exclude_patterns,
+                interval=interval,
+                reloader_type=reloader_type,
+            )
+        )
+    child = current_child()
+    if child is not None:
+        child.start()
     main_func()
 
 

@@ -10,16 +10,21 @@ session: nothing is saved, and the response does not vary. A store that fails is
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from .bridge import call, loop_is_running, starts_on_loop, to_loop
+from .bridge import asyncio_is_running, call, loop_is_running, starts_on_loop, to_loop
 from .closing import close_response
 from .ctx import AppContext
 from .http.cookies import parse_cookie_pairs
+from .lazy import LazyModule
 from .request import Request
 from .response import Response
-from .sessions import NullSession, SecureCookieSessionInterface, StoreUnavailable
-from .sessions.lock import on_asyncio
+from .sessions import NullSession, SecureCookieSessionInterface
+
+if TYPE_CHECKING:
+    from .sessions import store as stores
+else:  # most apps keep their sessions in the cookie
+    stores = LazyModule(f"{__package__}.sessions.store")
 
 __all__ = ["load_session", "loads_early", "open_now", "save_session", "write_session"]
 
@@ -53,7 +58,7 @@ def _side(ctx: AppContext, interface: Any, on_loop: bool) -> bool | None:
         return None
     if getattr(interface, "has_async", False) and ctx.gateway is not None and ctx.gateway.serves_on_loop:
         # It answers with something to await where an asyncio loop runs; trio's loop is not for its client.
-        return None if not ctx.on_loop or on_asyncio() else False
+        return None if not ctx.on_loop or asyncio_is_running() else False
     return False
 
 
@@ -85,7 +90,7 @@ async def load_session(ctx: AppContext) -> None:
     side = _side(ctx, interface, _colours(app, interface)[0])
     try:
         ctx._loaded_session = _or_null(app, interface, await call(ctx, interface.open_session, side, app, ctx.request))
-    except StoreUnavailable:
+    except stores.StoreUnavailable:
         ctx._loaded_session = _UnavailableSession()
         raise
 
@@ -181,7 +186,7 @@ async def save_session(_app: Any, ctx: AppContext, response: Response) -> Respon
     try:
         await write_session(ctx, response)
         return response
-    except StoreUnavailable as error:
+    except stores.StoreUnavailable as error:
         ctx._session = _UnavailableSession()
         await close_response(ctx, response, None)
         return ctx.app.make_response(await ctx.plan.steps.handle_http_exception(ctx, error))

@@ -5,7 +5,6 @@ Knows no request. Floor 6: a plan is made of what stands here.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import weakref
@@ -14,6 +13,7 @@ from datetime import timedelta
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from .app_globals import _AppCtxGlobals
+from .background import Background
 from .bridge import DEFAULT_WORKER_THREADS, Workers, new_lock
 from .config import Config, ConfigAttribute, get_debug_flag
 from .dispatch import Steps
@@ -21,26 +21,40 @@ from .exceptions import Aborter
 from .folders import instance_path_of
 from .http.body import DEFAULT_MAX_SPOOLED_BODY
 from .json.provider import DefaultJSONProvider, JSONProvider
-from .logging import create_logger
+from .lazy import LazyModule
 from .overrides import OverridePoints
-from .plans import OVERRIDE_POINTS, Plan, overridden
+from .plans import OVERRIDE_POINTS, Plan, WebsocketPlan, overridden
 from .registration import Registration
+from .registries import told_while_alive
 from .request import Request
 from .request_body import Limits
 from .response import Response
 from .routing import Map, Rule
 from .sessions import ChosenInterface
+from .timeouts import check_timeout
 from .typing import App
 from .unmatched import prefix_map
 
 if TYPE_CHECKING:
-    from . import testing
+    import logging
+
+    from . import logging as app_logging, testing, websocket_object as websockets
+else:
+    app_logging = LazyModule(f"{__package__}.logging")
+    websockets = LazyModule(f"{__package__}.websocket_object")
 
 __all__ = ["Settings"]
 
 
 def _as_timedelta(value: timedelta | int) -> timedelta:
     return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+class _StockWebsocket:
+    """The class of WebSockets, imported at the first look; a subclass or an app may set another."""
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return websockets.Websocket
 
 
 class Settings(OverridePoints, Registration):
@@ -55,6 +69,7 @@ class Settings(OverridePoints, Registration):
     url_rule_class: type[Rule] = Rule
     url_map_class: type[Map] = Map
     test_client_class: type[testing.Client] | None = None
+    websocket_class: type[websockets.Websocket] = cast("type[websockets.Websocket]", _StockWebsocket())
     test_cli_runner_class: type[testing.FlaskCliRunner] | None = None
     session_interface = ChosenInterface()
 
@@ -97,6 +112,13 @@ class Settings(OverridePoints, Registration):
         "MAX_COOKIE_SIZE": 4093,
         "PROVIDE_AUTOMATIC_OPTIONS": True,
         "WORKER_THREADS": DEFAULT_WORKER_THREADS,
+        "LIVE_RELOAD": True,
+        "DEBUG_TRUSTED_HOSTS": None,
+        "REQUEST_TIMEOUT": None,
+        "BACKGROUND_TASK_SHUTDOWN_TIMEOUT": 5,
+        "CANCEL_ON_DISCONNECT": True,
+        "WEBSOCKET_MAX_MESSAGE_SIZE": 1 << 24,
+        "WEBSOCKET_PING_INTERVAL": 20.0,
     }
 
     url_map: Map
@@ -105,6 +127,7 @@ class Settings(OverridePoints, Registration):
     root_path: str
     config: Config
     _workers: Workers
+    _background: Background
 
     def _keep_nothing(self) -> None:
         """Start with nothing worked out."""
@@ -198,7 +221,7 @@ class Settings(OverridePoints, Registration):
         """The logger of the app's name, with a handler for stderr if logging is not configured."""
         logger = self.__dict__.get("_logger")
         if logger is None:
-            logger = self.__dict__["_logger"] = create_logger(self)
+            logger = self.__dict__["_logger"] = app_logging.create_logger(self)
         return logger
 
     @logger.setter
@@ -228,6 +251,9 @@ class Settings(OverridePoints, Registration):
         """Told by the configuration; a number of threads that cannot be is an error where it is set."""
         self._registry_changed()
         self._workers.limit = self.config["WORKER_THREADS"]
+        check_timeout(self.config.get("REQUEST_TIMEOUT"))
+        if self._background._workers is not None:
+            self._background._workers.limit = self.config["WORKER_THREADS"]
         if self._mounts is not None:
             self._mounts.workers.limit = self.config["WORKER_THREADS"]
         self._unprepared = True  # it may have got another session store
@@ -275,7 +301,7 @@ class Settings(OverridePoints, Registration):
         )
         self._find = self.url_map.find if plain else None
         self._prefixes = prefix_map(cast("App", self))
-        self.url_map.on_change = self._registry_changed
+        self.url_map.on_change = told_while_alive(self._registry_changed)
         # PERF: the constructor costs 600 ns, of_body 110; only a class that does not see the difference gets it.
         own = self.response_class
         stock = own.__init__ is Response.__init__ and own.__new__ is object.__new__ and own.default_status == 200
@@ -293,6 +319,17 @@ class Settings(OverridePoints, Registration):
         if plan is None:
             plan = plans[endpoint] = Plan(cast("App", self), endpoint)
         return plan
+
+    def _websocket_plan(self, endpoint: Any, handled_by: tuple[str, ...] = ()) -> WebsocketPlan:
+        """The plan of an endpoint's WebSockets, made at its first one."""
+        if self._refreshed is not self._version:
+            self._refresh()
+        plans: dict[Any, Any] = self._plans  # see `_plan`
+        key = (WebsocketPlan, endpoint, handled_by)
+        plan = plans.get(key)
+        if plan is None:
+            plan = plans[key] = WebsocketPlan(cast("App", self), endpoint, handled_by)
+        return cast("WebsocketPlan", plan)
 
     def _limits_of(self, rule: Rule | None) -> Limits:
         """How much of a body may be read for a rule."""

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
     from .app import DuoFlask
+else:  # PEP 3333; the protocols of `wsgiref` are for type checkers
+    WSGIEnvironment = dict[str, Any]
+    StartResponse = Callable[..., Callable[[bytes], object]]
+    WSGIApplication = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 __all__ = [
     "ASGIApplication",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-from markupsafe import escape
 
 from .ctx import _cv_app
 from .globals import current_app
 from .http.connection import Connection
 from .http.uri import iri_to_uri
+from .lazy import LazyModule
 from .response import Response
+
+if TYPE_CHECKING:
+    import markupsafe
+else:  # for pages that few clients show
+    markupsafe = LazyModule("markupsafe")
 
 __all__ = ["append_slash_redirect", "make_redirect", "redirect", "url_for"]
 
@@ -54,10 +58,14 @@ def make_redirect(location: str, code: int, response_class: type[Response]) -> R
     if not location.isascii():
         location = location.encode("utf-8", "replace").decode()  # a lone surrogate, which JSON can carry, has no bytes
     uri = iri_to_uri(location)
-    shown = escape(location)
+    shown = markupsafe.escape(location)
     # A page must not offer a script to click on; a browser follows such a Location field nowhere.
     scheme = _SCHEME_RE.match(uri)
-    link = f'<a href="{escape(uri)}">{shown}</a>' if scheme is None or scheme[1].lower() in _LINKED_SCHEMES else shown
+    link = (
+        f'<a href="{markupsafe.escape(uri)}">{shown}</a>'
+        if scheme is None or scheme[1].lower() in _LINKED_SCHEMES
+        else shown
+    )
     page = (
         "<!doctype html>\n<html lang=en>\n<title>Redirecting...</title>\n<h1>Redirecting...</h1>\n"
         "<p>You should be redirected automatically to the target URL: "

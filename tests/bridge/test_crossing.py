@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import threading
 from collections.abc import Generator
 from contextvars import ContextVar, copy_context
@@ -321,3 +322,54 @@ def test_inline_function_runs_on_the_loop_under_asgi_and_in_the_thread_under_wsg
 
     assert client(app).get("/").text == "ok"
     assert set(names) == {"MainThread" if protocol == "wsgi" else "duoflask-test-client"}
+
+
+class _Callable:
+    async def __call__(self) -> None: ...
+
+    async def method(self) -> None: ...
+
+    def plain(self) -> None: ...
+
+
+async def _generates() -> Any:
+    yield 1
+
+
+async def _awaits() -> None: ...
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(
+            len,
+            print,
+            int,
+            str.upper,
+            lambda: 1,
+            _Callable,
+            _Callable().plain,
+            object(),
+            functools.partial(int, base=2),
+        ),
+        *(_awaits, _generates, _Callable(), _Callable().method, functools.partial(_awaits), _Callable.method),
+        functools.partial(functools.partial(_Callable().method)),
+    ],
+)
+def test_where_a_function_starts_is_what_inspect_says(function: Any) -> None:
+    bare = function
+    while isinstance(bare, functools.partial):
+        bare = bare.func
+    said = [
+        inspect.iscoroutinefunction(part) or inspect.isasyncgenfunction(part)
+        for part in (bare, getattr(bare, "__call__", None))  # noqa: B004 - the method is wanted
+    ]
+    assert starts_on_loop(function) is any(said)
+
+
+def test_marked_function_starts_on_the_loop() -> None:
+    def marked() -> None: ...
+
+    marked._is_coroutine_mark = object()  # type: ignore[attr-defined]
+    assert starts_on_loop(marked) is inspect.iscoroutinefunction(marked)

@@ -8,14 +8,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
 
 import duoflask
+from duoflask.server.tls import make_ssl_devcert
 
 HELLO = Path(__file__).parents[2] / "examples" / "hello"
 APPS = Path(__file__).parent / "apps"
@@ -31,6 +33,13 @@ from wsgiref.simple_server import make_server
 from wsgiref.validate import validator
 from hello import app
 make_server("127.0.0.1", int(sys.argv[1]), validator(app)).serve_forever()
+"""
+# The server comes after the app: nothing that the app imports tells it what kind of loop will run.
+UVICORN_LATE = """
+import sys
+from hello import app
+import uvicorn
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]))
 """
 
 
@@ -70,11 +79,60 @@ KINDS = {
         _kind("waitress", PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}", "hello:app"),
         _kind("uvicorn", *_UVICORN, "hello:app"),
         _kind("uvicorn-uvloop", *_UVICORN, "--loop", "uvloop", "--http", "httptools", "hello:app"),
+        _kind("uvicorn-after-the-app", PYTHON, "-c", UVICORN_LATE, "{port}"),
         _kind("hypercorn", *_HYPERCORN, "asgi:hello:app"),
         _kind("hypercorn-trio", *_HYPERCORN, "-k", "trio", "asgi:hello:app"),
         _kind("granian-asgi", *_GRANIAN, "--interface", "asgi", "hello:app"),
         _kind("granian-wsgi", *_GRANIAN, "--interface", "wsgi", "hello:app"),
         _kind("wsgiref", PYTHON, "-c", WSGIREF, "{port}", lacks=("chunked requests", "concurrency")),
+    )
+}
+
+# Not among KINDS: an ASGI worker class of uvicorn's under gunicorn's arbiter.
+GUNICORN_UVICORN = _kind("gunicorn-uvicorn", *_GUNICORN, "-k", "uvicorn.workers.UvicornWorker", "hello:app")
+
+# WSGI servers that hand their socket to the application, and some that do not.
+_SOCKETS = (PYTHON, "sockets.py")
+SOCKET_KINDS = {
+    kind.name: kind
+    for kind in (
+        _kind("gunicorn-gthread", *_GUNICORN, "-k", "gthread", "--threads", "60", "sockets:app"),
+        _kind("gunicorn-gevent", *_GUNICORN, "-k", "gevent", "sockets:app"),
+        _kind("gunicorn-gevent-pywsgi", *_GUNICORN, "-k", "gevent_pywsgi", "sockets:app"),
+        _kind("gunicorn-sync", *_GUNICORN, "sockets:app", lacks=("concurrency",)),
+        _kind("werkzeug", *_SOCKETS, "werkzeug", "{port}"),
+        _kind("pywsgi", *_SOCKETS, "pywsgi", "{port}", lacks=("concurrency",)),
+    )
+}
+_CERTIFICATE = ("--certfile", "{cert}.crt", "--keyfile", "{cert}.key")
+TLS_KINDS = {
+    kind.name: kind
+    for kind in (
+        _kind("gunicorn-gthread", *_GUNICORN, "-k", "gthread", "--threads", "20", *_CERTIFICATE, "sockets:app"),
+        _kind("gunicorn-gevent", *_GUNICORN, "-k", "gevent", *_CERTIFICATE, "sockets:app"),
+        _kind("gunicorn-sync", *_GUNICORN, *_CERTIFICATE, "sockets:app"),
+        _kind("werkzeug", *_SOCKETS, "werkzeug", "{port}", "adhoc"),
+    )
+}
+SOCKETLESS_KINDS = {
+    kind.name: kind
+    for kind in (
+        _kind("waitress", PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}", "sockets:app"),
+        _kind("wsgiref", *_SOCKETS, "wsgiref", "{port}"),
+        _kind("granian-wsgi", *_GRANIAN, "--interface", "wsgi", "sockets:app"),
+    )
+}
+
+
+# What serves apps/talk.py.
+TALK_KINDS = {
+    kind.name: kind
+    for kind in (
+        KINDS["uvicorn"],
+        KINDS["uvicorn-uvloop"],
+        _kind("uvicorn-wsproto", *_UVICORN, "--ws", "wsproto", "hello:app"),
+        KINDS["hypercorn"],
+        KINDS["hypercorn-trio"],
     )
 }
 
@@ -225,6 +283,95 @@ def mounts_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     """One server of apps/mounts.py for all tests of the module that name it, each kind in turn."""
     kind: ServerKind = request.param
     yield from _running(kind, tmp_path_factory.mktemp(kind.name) / "server.log", "mounts")
+
+
+@pytest.fixture(scope="module", params=SOCKET_KINDS)
+def socket_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server of apps/sockets.py for all tests of the module that name it, each kind in turn."""
+    kind = SOCKET_KINDS[request.param]
+    yield from _running(kind, tmp_path_factory.mktemp(kind.name) / "server.log", "sockets")
+
+
+@pytest.fixture(scope="module", params=TLS_KINDS)
+def tls_socket_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server of apps/sockets.py that speaks TLS for all tests of the module that name it, each kind in turn."""
+    kind, folder = TLS_KINDS[request.param], tmp_path_factory.mktemp(request.param)
+    make_ssl_devcert(str(folder / "made"), host="localhost")
+    command = tuple(part.replace("{cert}", str(folder / "made")) for part in kind.command)
+    yield from _running(replace(kind, command=command), folder / "server.log", "sockets")
+
+
+@pytest.fixture(params=SOCKETLESS_KINDS)
+def socketless_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """A WSGI server of apps/sockets.py that keeps its socket, each kind in turn."""
+    yield from _running(SOCKETLESS_KINDS[request.param], tmp_path / "server.log", "sockets")
+
+
+@pytest.fixture
+def start_socket_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server of apps/sockets.py: `start_socket_server(kind, **variables)`."""
+    with ExitStack() as stack:
+
+        def start(name: str, **variables: str) -> Server:
+            running = contextmanager(_running)(SOCKET_KINDS[name], tmp_path / "server.log", "sockets", **variables)
+            return stack.enter_context(running)
+
+        yield start
+
+
+@pytest.fixture
+def life_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """A server of apps/life.py for one test, of the kind that the test's indirect parameter names."""
+    kind = {**KINDS, GUNICORN_UVICORN.name: GUNICORN_UVICORN}[request.param]
+    yield from _running(kind, tmp_path / "server.log", "life", LIFE_LOG=str(tmp_path / "life.log"))
+
+
+@pytest.fixture
+def failing_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """The same, with a start-up function that fails; it may never listen."""
+    variables = {"LIFE_LOG": str(tmp_path / "life.log"), "FAIL": "1"}
+    server = Server(KINDS[request.param], tmp_path / "server.log", "life", variables)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(kind, id=name, marks=pytest.mark.xdist_group(name))
+        for name, kind in KINDS.items()
+        if name not in ("python-hello", "gunicorn-preload")
+    ],
+)
+def streams_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server of apps/streams.py for all tests of the module that name it, each kind in turn."""
+    kind: ServerKind = request.param
+    yield from _running(kind, tmp_path_factory.mktemp(kind.name) / "server.log", "streams")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, id=name, marks=pytest.mark.xdist_group(name)) for name, kind in TALK_KINDS.items()],
+)
+def talk_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One ASGI server of apps/talk.py for all tests of the module that name it, each kind in turn."""
+    kind: ServerKind = request.param
+    yield from _running(kind, tmp_path_factory.mktemp(kind.name) / "server.log", "talk")
+
+
+@pytest.fixture
+def talk_uvicorn(tmp_path: Path) -> Iterator[Server]:
+    """One uvicorn of apps/talk.py for one test."""
+    yield from _running(KINDS["uvicorn"], tmp_path / "server.log", "talk")
+
+
+@pytest.fixture
+def start_talk(tmp_path: Path) -> Iterator[Callable[[str], Server]]:
+    """Start a uvicorn of an app: `start_talk("talk")`."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(contextmanager(_running)(KINDS["uvicorn"], tmp_path / f"{app}.log", app))
 
 
 @pytest.fixture

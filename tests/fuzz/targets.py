@@ -33,7 +33,7 @@ from duoflask.server.chunked import ChunkDecoder
 from duoflask.server.config import ServerConfig
 from duoflask.server.preflight import HeadScanner, Refused, check_head, check_host, split_target
 from duoflask.sessions import SecureCookieSessionInterface
-from duoflask.sessions.cookie import _encoded, _KeptSerializer, _signature
+from duoflask.sessions.signing import KeptSerializer, _encoded, _signature
 from duoflask.urls import make_redirect
 
 __all__ = ["MAX_INPUT", "SECONDS_PER_KIB", "TARGETS", "run_target", "seeds_of"]
@@ -429,7 +429,7 @@ _SESSIONS = SecureCookieSessionInterface()
 )
 def session(data: bytes) -> None:
     signer = _SESSIONS.get_signing_serializer(_APP)
-    assert isinstance(signer, _KeptSerializer)
+    assert isinstance(signer, KeptSerializer)
     kind, content = data[:1], data[1:]
     if kind == b"\0":
         payload = _encoded(content)

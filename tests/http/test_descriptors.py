@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import weakref
 from typing import Any
 
@@ -75,3 +76,19 @@ def test_it_keeps_nothing_alive() -> None:
     del one
     gc.collect()
     assert reference() is None
+
+
+def test_documentation_takes_it_for_a_property() -> None:
+    class Owner:
+        @cached_property
+        def value(self) -> int:
+            """Compute it."""
+            return 1
+
+    kinds = {attribute.name: attribute.kind for attribute in inspect.classify_class_attrs(Owner)}
+    assert kinds["value"] == "property"
+    described = vars(Owner)["value"]
+    assert isinstance(described, property)
+    assert described.fget(Owner()) == 1
+    assert described.fset is None and described.fdel is None
+    assert "Compute it." in inspect.getdoc(described)  # type: ignore[operator]

@@ -75,3 +75,26 @@ def test_a_given_response_is_the_response():
 
 def test_no_instance_lives_at_module_level():
     assert not [value for value in vars(errors).values() if isinstance(value, BaseException)]
+
+
+def test_page_is_kept_only_as_long_as_nothing_of_it_changes():
+    class Gone(errors.NotFound):
+        description = "Once <here>."
+
+    assert b"Once &lt;here&gt;." in Gone().get_response().get_data()
+    Gone.description = "Long gone."
+    assert b"Long gone." in Gone().get_response().get_data()
+    Gone.code = 410
+    answer = Gone().get_response()
+    assert answer.status == "410 GONE" and b"<title>410 Gone</title>" in answer.get_data()
+    assert b"a word" in Gone("a word").get_response().get_data()
+    changed = Gone()
+    changed.code = 404
+    assert changed.get_response().status_code == 404
+
+    class Own(Gone):
+        def get_body(self, environ=None, scope=None):
+            return "mine"
+
+    assert Own().get_response().get_data() == b"mine"
+    assert errors.NotFound().get_response() is not errors.NotFound().get_response()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -154,3 +155,15 @@ def test_recipe_makes_no_host_behind_an_empty_default_or_of_an_own_number() -> N
         assert bound.build("x", {"b": "/evil.example"}) == "/evil.example"
         assert bound.build("n", {"n": 1}) == "/1"
     assert set(url_map.recipes) == {"x", "n"}
+
+
+def test_rule_with_very_many_variables_is_built_in_linear_time() -> None:
+    def build(count: int) -> float:
+        values = {f"v{number}": number for number in range(count)}
+        rule = Rule("".join(f"/<{name}>" for name in values), endpoint="many", build_only=True)
+        bound = Map([rule]).bind("localhost", "/")
+        begin = time.process_time()
+        assert bound.build("many", values) == "".join(f"/{number}" for number in values.values())
+        return time.process_time() - begin
+
+    assert build(4000) < 5.0  # 4 ms; all in one function it took minutes at 10,000

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 
 import pytest
 import werkzeug.routing
@@ -464,3 +465,20 @@ def test_every_name_of_werkzeugs_is_there() -> None:
     assert {"NoMatch", "RequestPath", "RuleFactory", "StateMachineMatcher", "parse_converter_args"} <= set(
         duoflask.routing.__all__
     )
+
+
+def test_foreign_host_has_werkzeugs_subdomain_and_matches_no_placeholder() -> None:
+    url_map = Map([Rule("/", subdomain="<user>", endpoint="user")])
+    with pytest.warns(UserWarning, match="Current server name"):
+        bound = url_map.bind_to_environ(environ(HTTP_HOST="other.example"), "example.com")
+    assert bound.subdomain == "<invalid>"
+    with pytest.raises(NotFound):
+        bound.match("/")
+
+
+def test_warning_of_a_foreign_host_is_flasks_for_filters() -> None:
+    url_map = Map([Rule("/", endpoint="x")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Current server name", UserWarning, "flask.app")
+        assert url_map.bind_to_environ(environ(HTTP_HOST="other.example"), "example.com").subdomain == "<invalid>"

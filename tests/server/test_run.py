@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -141,14 +142,30 @@ def test_all_interfaces_share_a_free_port() -> None:
             sock.close()
 
 
-async def test_connections_beyond_the_limit_are_closed(anyio_backend: str) -> None:
+async def test_connections_beyond_the_limit_are_told_so_and_closed(anyio_backend: str) -> None:
     async with running(hello, max_connections=1) as server:
         async with await connect(server) as first:
             await first.send(GET)
             await read(first, b"hello")
-            assert await ask(server) == b""
+            answer = await ask(server, until=b"later\n")
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nretry-after: 1\r\n" in answer
             await first.send(GET)
             assert (await read(first, b"hello")).endswith(b"hello")
+
+
+async def test_peer_that_resets_while_it_is_refused_ends_nothing_but_its_connection(
+    anyio_backend: str, caplog: Any
+) -> None:
+    reset = struct.pack("ii", 1, 0)
+    async with running(hello) as server:
+        host, _, port = server.addresses[0].removeprefix("http://").rpartition(":")
+        for _ in range(20):
+            with socket.create_connection((host, int(port))) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                sock.sendall(b"GET / HTTP/1.1\nHost: x\n\n")
+        assert (await ask(server)).endswith(b"hello")
+    assert "internal error" not in caplog.text
 
 
 async def test_stop_lets_requests_in_flight_finish_and_drops_idle_ones(anyio_backend: str) -> None:

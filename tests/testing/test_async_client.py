@@ -122,7 +122,7 @@ def test_a_cancelled_block_still_shuts_down(run: Run) -> None:
 
 
 def test_an_app_that_never_shuts_down_is_cancelled(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("duoflask.testing.async_client.DEFAULT_MAX_CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("duoflask.testing.beside.DEFAULT_MAX_CLOSE_SECONDS", 0.01)
     ended: list[bool] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -488,7 +488,11 @@ def test_close_runs_the_apps_shutdown_under_wsgi() -> None:
         def __call__(self, environ: Any, start_response: Any) -> Any:
             return wsgi_app(environ, start_response)
 
-        def _shutdown_portal(self) -> None:
+        @property
+        def _lifecycle(self) -> App:
+            return self
+
+        def stop_portal(self) -> None:
             self.closed += 1
 
     app = App()

@@ -22,30 +22,44 @@ task's exception.
 
 from __future__ import annotations
 
-from .adapt import async_to_sync, loop_is_running, run_nested, sync_to_async
-from .crossing import HandOver, Traveller, call, drive, hand_over, starts_on_loop, to_loop, to_thread
+from .adapt import async_to_sync, asyncio_is_running, loop_is_running, run_nested, sync_to_async
+from .batches import Batches
+from .coroutine_mark import mark_as_coroutine_function
+from .crossing import HandOver, Traveller, call, drive, hand_over, outside, starts_on_loop, to_loop, to_thread
+from .homes import PORTAL, key_here
 from .portal import WSGIDriver, current_portal, portal
+from .pumping import pump
+from .task import BackgroundTask, TaskCancelled
 from .threads import new_lock, new_signal
 from .workers import DEFAULT_WORKER_THREADS, Home, Workers, current_home, home_of_context
 
 __all__ = [
+    "BackgroundTask",
     "DEFAULT_WORKER_THREADS",
+    "Batches",
+    "PORTAL",
     "HandOver",
     "Home",
+    "TaskCancelled",
     "Traveller",
     "WSGIDriver",
     "Workers",
     "async_to_sync",
+    "asyncio_is_running",
     "call",
     "current_home",
     "current_portal",
     "drive",
     "hand_over",
     "home_of_context",
+    "key_here",
     "loop_is_running",
+    "mark_as_coroutine_function",
     "new_lock",
     "new_signal",
+    "outside",
     "portal",
+    "pump",
     "run_nested",
     "starts_on_loop",
     "sync_to_async",

@@ -5,19 +5,24 @@ For code that a view or extension calls itself. The dispatcher does not use them
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
+from ..lazy import LazyModule
 from .crossing import LOOP, THREAD, Leg, Traveller, Work, drive, nobody_waits_here, to_loop, to_thread
 from .portal import portal
 from .threads import Signal, new_signal
 from .workers import Home, Workers, home_of_context, occupies_thread
 
-__all__ = ["async_to_sync", "loop_is_running", "run_nested", "sync_to_async"]
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = LazyModule("asyncio")
+
+__all__ = ["async_to_sync", "asyncio_is_running", "loop_is_running", "run_nested", "sync_to_async"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -112,13 +117,16 @@ async def _settle(function: Callable[..., Awaitable[Any]], args: Any, kwargs: An
     signal.set()
 
 
+def asyncio_is_running() -> bool:
+    """Whether an asyncio loop is running in this thread; imports nothing to find out."""
+    return "asyncio" in sys.modules and asyncio._get_running_loop() is not None
+
+
 def loop_is_running() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        trio = sys.modules.get("trio")
-        return trio is not None and trio.lowlevel.in_trio_run()
-    return True
+    if asyncio_is_running():
+        return True
+    trio = sys.modules.get("trio")
+    return trio is not None and trio.lowlevel.in_trio_run()
 
 
 def _take_over(context: Context) -> None:

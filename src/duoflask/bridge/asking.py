@@ -11,15 +11,21 @@ import types
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-import anyio
-
-from .crossing import Leg
+from ..lazy import LazyModule
+from .adapt import async_to_sync
+from .crossing import Leg, Traveller, Work, run_leg
 from .threads import Signal, new_signal
-from .workers import Home, Workers, _Job, occupies_thread
+from .workers import Home, Workers, _Job, home_of_context, occupies_thread
 
-__all__ = ["Ask", "run_asking"]
+if TYPE_CHECKING:
+    import anyio
+else:
+    anyio = LazyModule("anyio")
+
+__all__ = ["Ask", "Asker", "run_asking"]
 
 _T = TypeVar("_T")
 
@@ -37,10 +43,12 @@ class Ask(Protocol):
 class _Conversation:
     """Between one worker thread and the task that waits for it."""
 
-    __slots__ = ("_answer", "_over", "_question", "_signal", "notify")
+    __slots__ = ("_answer", "_over", "_question", "_signal", "_thread", "notify")
 
-    def __init__(self, notify: Callable[[], Any]) -> None:
-        self.notify = notify
+    notify: Callable[[], Any]
+
+    def __init__(self) -> None:
+        self._thread = 0
         self._question: tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]] | None = None
         self._answer: Leg | None = None
         self._over = False
@@ -50,12 +58,14 @@ class _Conversation:
 
     def work(self, function: Callable[[Ask], Any]) -> Leg:
         self._signal = new_signal()  # belongs to the thread that waits on it
+        self._thread = get_ident()
         try:
             return Leg(value=function(cast("Ask", self.ask)))
         except BaseException as exc:
             return Leg(error=exc)
         finally:
             self._over = True
+            self._thread = 0
             self._signal.close()
 
     def ask(self, function: Callable[..., Awaitable[Any]], /, *args: Any) -> Any:
@@ -73,6 +83,10 @@ class _Conversation:
             finally:
                 del answer  # a frame that holds its own traceback is a cycle
         return answer.value
+
+    def is_here(self) -> bool:
+        """Whether the calling thread is the one that works."""
+        return self._thread == get_ident()
 
     def woken(self) -> None:
         """Wake the task, by what it waits for now."""
@@ -122,11 +136,29 @@ def run_asking(workers: Workers, function: Callable[[Ask], _T], context: Context
         function: Called with one argument, `ask`.
         context: The Context that it runs in.
     """
-    home = Home()
+    conversation = _Conversation()
+    work = partial(context.run, conversation.work, function)
+    leg, cancellation = yield from _converse(workers, Home(), conversation, work, occupies_thread.get())
+    error = leg.error
+    if cancellation is not None and (error is None or _comes_of_cancellation(error)):
+        raise cancellation
+    if error is not None:
+        raise error
+    return leg.value  # type: ignore[no-any-return]
+
+
+def _converse(
+    workers: Workers, home: Home, conversation: _Conversation, work: Callable[[], Leg], nested: bool
+) -> Generator[Any, Any, tuple[Leg, BaseException | None]]:
+    """Have a thread do the work and await what it asks for; what it came to, and a cancellation that arrived meanwhile.
+
+    Raises:
+        BaseException: A cancellation that withdrew the work before it began.
+    """
     notify, wait = home.waiter()
-    conversation = _Conversation(notify)
-    job = _Job(partial(context.run, conversation.work, function), conversation.woken)
-    workers.submit(job, nested=occupies_thread.get())
+    conversation.notify = notify
+    job = _Job(work, conversation.woken)
+    workers.submit(job, nested=nested)
     cancellation: BaseException | None = None
     while True:
         try:
@@ -156,16 +188,57 @@ def run_asking(workers: Workers, function: Callable[[Ask], _T], context: Context
             conversation.answer(Leg(value=value))
     if cancellation is not None:
         yield from _wait_for_end(home, conversation, job)
-    error = job.result.error
-    if cancellation is not None and (error is None or _comes_of_cancellation(error)):
-        raise cancellation
-    if error is not None:
-        raise error
-    return job.result.value  # type: ignore[no-any-return]
+    return job.result, cancellation
+
+
+class Asker:
+    """The thread legs of one traveller whose functions may have its own task await things, outside its Context.
+
+    Made in that task. Called in the thread of such a leg it asks the task; in any other thread it starts a task of its
+    own on the same loop.
+
+    Args:
+        workers: The pool whose threads run the legs.
+    """
+
+    __slots__ = ("_conversation", "_home", "_workers")
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._home = Home()
+        self._conversation: _Conversation | None = None
+
+    def leg(self, traveller: Traveller, coroutine: Work) -> Generator[Any, Any, tuple[Leg, BaseException | None]]:
+        """Run a coroutine's next leg in a worker thread: the `thread_leg` of `drive`."""
+        context = traveller.context
+        if context.get(home_of_context) is None:
+            context.run(home_of_context.set, self._home)
+        self._conversation = conversation = _Conversation()
+        run = partial(run_leg, traveller, coroutine, coroutine.send, None)
+        work = partial(conversation.work, lambda _ask: run())
+        nested = context.get(occupies_thread, False)
+        leg, cancellation = yield from _converse(self._workers, self._home, conversation, work, nested)
+        return leg.value, cancellation
+
+    def __call__(self, function: Callable[..., Awaitable[_T]], /, *args: Any) -> _T:
+        """Await an async function on the traveller's loop and return its result.
+
+        Raises:
+            ConnectionAbortedError: The traveller's task has been cancelled.
+            RuntimeError: It is called on the loop itself, or the loop has ended.
+        """
+        conversation = self._conversation
+        if conversation is not None and conversation.is_here():
+            return conversation.ask(function, *args)  # type: ignore[no-any-return]
+        token = home_of_context.set(self._home)
+        try:
+            return async_to_sync(function)(*args)
+        finally:
+            home_of_context.reset(token)
 
 
 def _wait_for_end(home: Home, conversation: _Conversation, job: _Job) -> Generator[Any, Any, None]:
-    with anyio.CancelScope(shield=True):  # noqa: ASYNC100 - a generator awaits by 'yield from'
+    with anyio.CancelScope(shield=True):
         while True:
             notify, wait = home.waiter()
             conversation.notify = notify

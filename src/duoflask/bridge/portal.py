@@ -6,20 +6,26 @@ no environ and no response. The portal starts with the first async function; a f
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+from ..lazy import LazyModule
 from .crossing import LOOP, HandOver, Leg, Traveller, Work, answer_in_thread, drive, run_leg
 from .threads import Signal, new_lock, new_loop, new_signal, start_thread
 
+if TYPE_CHECKING:
+    import asyncio
+    import logging
+
+    import anyio
+else:  # an app that is all `def` under WSGI needs none
+    anyio = LazyModule("anyio")
+    asyncio = LazyModule("asyncio")
+    logging = LazyModule("logging")
+
 __all__ = ["Portal", "WSGIDriver", "current_portal", "portal"]
-
-
-_logger = logging.getLogger("duoflask.portal")
 
 
 class Portal:
@@ -43,7 +49,9 @@ class Portal:
                 except BaseException:
                     # asyncio raises a task's SystemExit or KeyboardInterrupt out of the loop, too. It is kept on the
                     # task; the portal is every request's, and what was about to run is still queued.
-                    _logger.exception("a task on the portal loop ended with an exception that stops a loop; it goes on")
+                    logging.getLogger("duoflask.portal").exception(
+                        "a task on the portal loop ended with an exception that stops a loop; it goes on"
+                    )
 
         try:
             start_thread(run, "duoflask-portal")
@@ -184,17 +192,24 @@ class _Trip:
         self, _traveller: Traveller, _coroutine: Work
     ) -> Generator[Any, Any, tuple[Leg, BaseException | None]]:
         """Let the server's thread run a leg; a cancellation waits until it is back."""
-        cancellation: BaseException | None = None
         self._leg = None
         self._returned = self._home.loop.create_future()
         self.signal.set()
-        while self._leg is None:
-            try:
-                yield from self._returned
-            except asyncio.CancelledError as exc:
-                cancellation = exc
+        try:
+            yield from self._returned
+        except asyncio.CancelledError as exc:
+            cancellation = exc
+        else:
+            assert self._leg is not None  # `_deliver` has set it
+            return self._leg, None
+        with anyio.CancelScope(shield=True):  # as in Workers.wait_for: a scope would retry at every turn of the loop
+            while self._leg is None:
                 self._returned = self._home.loop.create_future()
-        return self._leg, cancellation
+                try:
+                    yield from self._returned
+                except asyncio.CancelledError:
+                    continue
+        return cast("Leg", self._leg), cancellation
 
 
 def _result(leg: Leg) -> Any:
@@ -235,6 +250,11 @@ class WSGIDriver:
             What it hands over next, or, with `finished` set, what it returned.
         """
         return self._follow(run_leg(self._traveller, self._coroutine, self._coroutine.send, answer))
+
+    def move_here(self) -> None:
+        """Have the calling thread (or greenlet) be the one that waits for the portal from now on."""
+        if self._trip is not None:
+            self._trip.signal = new_signal()
 
     def _follow(self, leg: Leg) -> Any:
         """Follow the coroutine across the sides until it hands something over or ends."""

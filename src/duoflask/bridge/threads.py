@@ -8,14 +8,21 @@ parts, one `to_thread` on the portal loop stops it for good.
 
 from __future__ import annotations
 
-import _socket
-import asyncio
-import functools
+import importlib
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..lazy import LazyModule
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from . import unpatched_loop
+else:
+    asyncio = LazyModule("asyncio")  # a third of what `import duoflask` would cost
+    unpatched_loop = LazyModule(f"{__package__}.unpatched_loop")
 
 __all__ = ["Signal", "new_lock", "new_loop", "new_queue", "new_signal", "original", "start_thread"]
 
@@ -29,7 +36,9 @@ def _gevent_monkey() -> Any:
 def original(module: str, name: str) -> Any:
     """The standard library's own object, as it was before any monkey-patching."""
     monkey = _gevent_monkey()
-    return monkey.get_original(module, name) if monkey is not None else getattr(sys.modules[module], name)
+    if monkey is not None:
+        return monkey.get_original(module, name)
+    return getattr(importlib.import_module(module), name)
 
 
 def start_thread(target: Callable[[], None], name: str) -> None:
@@ -63,18 +72,25 @@ class Signal(Protocol):
     def wait(self) -> None:
         """Wait for `set`. What a signal handler raises in this thread comes out of it."""
 
+    def wait_for(self, seconds: float) -> bool:
+        """Wait for `set` for at most so many seconds, and answer whether it came."""
+
     def close(self) -> None:
         """Give up what the system keeps for it; `set` does nothing from now on."""
 
 
 class _ThreadSignal:
-    __slots__ = ("set", "wait")
+    __slots__ = ("_acquire", "set", "wait")
 
     def __init__(self) -> None:
         lock = new_lock()
         lock.acquire()
         self.set = lock.release
         self.wait: Callable[[], Any] = lock.acquire
+        self._acquire = lock.acquire
+
+    def wait_for(self, seconds: float) -> bool:
+        return bool(self._acquire(timeout=max(seconds, 0)))
 
     def close(self) -> None:
         pass
@@ -110,6 +126,18 @@ class _GreenletSignal:
             self._watcher.stop()
         self._ready = False
 
+    def wait_for(self, seconds: float) -> bool:
+        timeout = sys.modules["gevent"].Timeout.start_new(max(seconds, 0))
+        try:
+            self.wait()
+        except BaseException as exc:
+            if exc is not timeout:
+                raise
+            return False
+        finally:
+            timeout.close()
+        return True
+
 
 def new_signal() -> Signal:
     """A signal for the calling thread or greenlet to wait on."""
@@ -122,36 +150,4 @@ def new_loop() -> asyncio.AbstractEventLoop:
     """A new asyncio loop for the portal, made of unpatched parts."""
     if _gevent_monkey() is None:
         return asyncio.new_event_loop()
-    return _UnpatchedLoop(original("selectors", "DefaultSelector")())
-
-
-class _UnpatchedLoop(asyncio.SelectorEventLoop):
-    """A selector loop whose wake-up pipe and default executor do without gevent's parts."""
-
-    def _make_self_pipe(self) -> None:
-        # The plain sockets below `socket.socket`: socket.socketpair() would wrap them in the patched class.
-        self._ssock, self._csock = _socket.socketpair()
-        self._ssock.setblocking(False)
-        self._csock.setblocking(False)
-        self._internal_fds: int
-        self._internal_fds += 1
-        self._add_reader(self._ssock.fileno(), self._read_from_self)  # type: ignore[attr-defined]
-
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
-        if executor is not None:
-            return super().run_in_executor(executor, func, *args)
-        future: Future[Any] = Future()
-        wrapped = asyncio.wrap_future(future, loop=self)
-        start_thread(functools.partial(_fulfil, future, functools.partial(func, *args)), "duoflask-executor")
-        return wrapped
-
-
-def _fulfil(future: Future[Any], function: Callable[[], Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = function()
-    except BaseException as exc:
-        future.set_exception(exc)
-    else:
-        future.set_result(result)
+    return unpatched_loop.UnpatchedLoop(original("selectors", "DefaultSelector")(), start_thread)

@@ -6,20 +6,27 @@ meanwhile. Knows no scope and no message.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 import sys
 import weakref
 from collections.abc import Callable, Generator
 from contextvars import Context, ContextVar
-from queue import Empty
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import anyio
-
+from ..lazy import LazyModule
 from .crossing import Leg, Traveller, Work, run_leg
 from .threads import new_lock, new_queue, start_thread
+
+if TYPE_CHECKING:
+    import asyncio
+    import queue as queues
+
+    import anyio
+else:  # an app that is all `def` under WSGI needs none
+    asyncio = LazyModule("asyncio")
+    queues = LazyModule("queue")
+    anyio = LazyModule("anyio")
 
 __all__ = ["DEFAULT_WORKER_THREADS", "Home", "Workers", "current_home", "home_of_context", "occupies_thread"]
 
@@ -47,6 +54,11 @@ class Home:
             self._token = sys.modules["trio"].lowlevel.current_trio_token() if "trio" in sys.modules else None
             if self._token is None:
                 raise RuntimeError("no event loop is running in this thread; expected asyncio's or trio's") from None
+
+    @property
+    def key(self) -> Any:
+        """What stands for the loop: asyncio's itself, or trio's token."""
+        return self._token if self._loop is None else self._loop
 
     def post(self, function: Callable[..., Any], *args: Any) -> bool:
         """Have the loop call a function soon; False when the loop has already ended."""
@@ -195,6 +207,14 @@ class Workers:
                 self._spare -= 1
             self._queue.put(job)
 
+    def dismiss(self) -> None:
+        """Have the threads that wait for work end now, not after `IDLE_SECONDS`; new work starts new ones."""
+        with self._lock:
+            idle = max(self._spare, 0)
+            self._spare -= idle
+        for _ in range(idle):
+            self._queue.put(None)
+
     def _work(self, first: list[_Job]) -> None:
         queue, job = self._queue, first.pop()  # out of the list, which lives as long as the thread
         while True:
@@ -216,8 +236,12 @@ class Workers:
             while True:
                 try:
                     job = queue.get(timeout=IDLE_SECONDS)
+                    if job is None:  # dismissed
+                        with self._lock:
+                            self.threads -= 1
+                        return
                     break
-                except Empty:
+                except queues.Empty:
                     with self._lock:
                         if self._spare > 0:  # else a job was queued for this thread just now
                             self._spare -= 1
@@ -245,7 +269,7 @@ class Workers:
             cancellation = exc
         else:
             return job.result, None
-        with anyio.CancelScope(shield=True):  # noqa: ASYNC100 - a generator awaits by 'yield from'
+        with anyio.CancelScope(shield=True):
             while not job.done:
                 notify, wait = home.waiter()
                 job.notify = notify

@@ -12,6 +12,7 @@ from typing import Any
 from ..bridge import Workers
 from .asgi_under_wsgi import scope_from_environ, serve_asgi_in_thread
 from .guest import CLOSE_TIMEOUT, Guest
+from .leaving import serve_asgi_quietly
 from .lifespan import Lifespan, LifespanError
 from .shape import Protocols, protocol_of
 from .wsgi_under_asgi import build_environ, serve_wsgi_on_loop
@@ -64,6 +65,8 @@ class Foreign:
                 if self._workers is None:
                     self._workers = Workers()
                 return serve_wsgi_on_loop(self.app, source, second, third, self._workers)
+            if self.protocol == "asgi" and source["type"] == "http":
+                return serve_asgi_quietly(self.app, source, second, third)
             return self.app(source, second, third)
         if second is _UNSET:
             return _asgi2(self, source)

@@ -21,6 +21,7 @@ import anyio.lowlevel
 
 from ..bridge import Home
 from ..typing import ASGIApplication, Message, Scope
+from .leaving import comes_of
 
 __all__ = ["CLOSE_TIMEOUT", "Guest"]
 
@@ -32,15 +33,6 @@ _DISCONNECT: Final = "http.disconnect"
 
 class _ClientLeft(ConnectionResetError):
     """What `send` raises from then on: an OSError, as ASGI's specification 2.4 says."""
-
-
-def _comes_of_leaving(error: BaseException | None) -> bool:
-    """Whether an error is what `send` raised, was raised because of it, or is a group of such."""
-    while error is not None and not isinstance(error, _ClientLeft):
-        if isinstance(error, BaseExceptionGroup):
-            return all(map(_comes_of_leaving, error.exceptions))
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 class _Wish:
@@ -150,7 +142,7 @@ class Guest:
             if not self._ended.is_set():
                 self._task_scope.cancel()
                 await self._ended.wait()
-        if self._error is not None and not self.complete and _comes_of_leaving(self._error):
+        if self._error is not None and not self.complete and comes_of(self._error, _ClientLeft):
             self._error = None
         self._raise()
 

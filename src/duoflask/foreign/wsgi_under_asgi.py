@@ -123,6 +123,10 @@ class _Channel:
             Home().spawn(self._wait_for_disconnect(self._watch), copy_context())
         await self._send(body)
 
+    async def hint(self, message: Message) -> None:
+        """Send an interim response."""
+        await self._send(message)
+
     async def _wait_for_disconnect(self, scope: anyio.CancelScope) -> None:
         """Notice that the client of a streamed response leaves: not every server's `send` tells.
 
@@ -187,6 +191,8 @@ class _Call:
         self._ask = ask
         environ = build_environ(self._scope)
         environ["wsgi.input"] = BufferedReader(_Input(self._channel, ask), READ_SIZE)
+        if "http.response.early_hint" in (self._scope.get("extensions") or ()):
+            environ["wsgi.early_hints"] = self._hint
         iterable = self._app(environ, self._start_response)
         try:
             if isinstance(iterable, (list, tuple)) and len(iterable) <= 1 and not self._started:
@@ -239,6 +245,12 @@ class _Call:
             ],
         }
         return self._write
+
+    def _hint(self, headers: list[tuple[str, str]]) -> None:
+        """Send the Link fields of a 103 (RFC 8297); once the response has begun they are too late, and dropped."""
+        if not self._started and not self._channel.gone:
+            links = [check_field_value(value).encode("latin-1") for name, value in headers if name.lower() == "link"]
+            self._ask(self._channel.hint, {"type": "http.response.early_hint", "links": links})
 
     def _write(self, data: bytes) -> None:
         self._require_start()

@@ -5,12 +5,17 @@ Splits a field into scheme and parameters or token; whether they are right is th
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from ..lazy import LazyModule
 from .callback_dict import CallbackDict
 from .options import dump_header, parse_dict_header, quote_header_value
+
+if TYPE_CHECKING:
+    import base64
+else:
+    base64 = LazyModule("base64")
 
 __all__ = ["Authorization", "WWWAuthenticate"]
 
@@ -79,7 +84,7 @@ class Authorization:
         scheme, rest = _split_scheme(value)
         if scheme == "basic":
             try:
-                username, _, password = b64decode(rest, validate=True).decode().partition(":")
+                username, _, password = base64.b64decode(rest, validate=True).decode().partition(":")
             except ValueError:  # also what base64 and UTF-8 raise
                 return None
             return cls(scheme, {"username": username, "password": password})
@@ -95,7 +100,7 @@ class Authorization:
             username, password = self.username or "", self.password or ""
             if ":" in username:
                 raise ValueError(f"invalid username for Basic authentication; expected no ':'; got {username!r}")
-            return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"
+            return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
         rest = dump_header(self.parameters) if self.token is None else self.token
         return f"{self.type.title()} {rest}"
 

@@ -235,7 +235,7 @@ def environ_from_scope(scope: Any) -> dict[str, Any]:
     server = scope.get("server") or ("localhost", 80)
     query: bytes = scope.get("query_string") or b""
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope["method"],
+        "REQUEST_METHOD": scope.get("method", "GET"),  # a WebSocket's scope has none
         "SCRIPT_NAME": root.rstrip("/").encode("utf-8", "replace").decode("latin-1"),
         "PATH_INFO": _path_bytes(scope, root).decode("latin-1"),
         "QUERY_STRING": query.decode("latin-1"),

@@ -202,8 +202,8 @@ def dump_cookie(
         result += "; Partitioned"
     if max_size and len(result) > max_size:
         warnings.warn(
-            f"the {key!r} cookie is too large: {len(result)} bytes (its value {len(value)}); browsers drop cookies over"
-            f" {max_size} bytes without a word, so store less in it",
+            f"the {key!r} cookie is too large: {len(result)} bytes (its value {len(value)}), and the limit is "
+            f"{max_size} bytes; browsers drop a larger one without a word, so store less in it",
             stacklevel=2,
         )
     return result

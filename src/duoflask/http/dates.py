@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from calendar import timegm
 from datetime import UTC, date, datetime
 from time import gmtime, mktime, struct_time, time as now
 from typing import TYPE_CHECKING
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING
 from ..lazy import LazyModule
 
 if TYPE_CHECKING:
+    import calendar
     from email import utils as email_utils
 else:  # 12 ms of `import duoflask`
+    calendar = LazyModule("calendar")
     email_utils = LazyModule("email.utils")
 
 
@@ -58,8 +59,8 @@ def http_date(timestamp: datetime | date | float | struct_time | None = None) ->
         return text
     if isinstance(timestamp, date):
         if isinstance(timestamp, datetime):
-            return _format(timegm(timestamp.utctimetuple()))
-        return _format(timegm(timestamp.timetuple()))
+            return _format(calendar.timegm(timestamp.utctimetuple()))
+        return _format(calendar.timegm(timestamp.timetuple()))
     if isinstance(timestamp, struct_time):
         return _format(mktime(timestamp))
     return _format(timestamp)

@@ -35,6 +35,13 @@ class cached_property(Generic[_T]):  # noqa: N801 - a decorator
                 )
             setattr(owner, name, _slot_property(self.fget, name, self.__doc__))
 
+    fset = fdel = None
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """`isinstance` takes it for a property, as those do that make documentation."""
+        return property
+
     @overload
     def __get__(self, instance: None, owner: type) -> cached_property[_T]: ...
 

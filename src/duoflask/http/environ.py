@@ -14,6 +14,7 @@ from .uri import get_current_url as _join_url, get_host as _check_host
 __all__ = [
     "ClosingIterator",
     "FileWrapper",
+    "asks_for_websocket",
     "content_length_of",
     "get_content_length",
     "get_current_url",
@@ -27,6 +28,20 @@ __all__ = [
 ]
 
 DEFAULT_BUFFER_SIZE = 8192
+
+
+def asks_for_websocket(environ: Any) -> bool:
+    """Whether a request is the handshake of a WebSocket (RFC 6455 4.2.1); its details are not looked at."""
+    return (
+        "HTTP_UPGRADE" in environ
+        and _has_token(environ["HTTP_UPGRADE"], "websocket")
+        and _has_token(environ.get("HTTP_CONNECTION", ""), "upgrade")
+        and environ["REQUEST_METHOD"] == "GET"
+    )
+
+
+def _has_token(value: str, token: str) -> bool:
+    return any(item.strip(" \t").lower() == token for item in value.split(","))
 
 
 def responder(f: Callable[..., Any]) -> Callable[..., Any]:

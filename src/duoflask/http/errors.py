@@ -1,18 +1,16 @@
-"""HTTP errors: exceptions that know their status code, their headers and a plain HTML page.
+"""HTTP errors: exceptions that know their status code and their headers; their page is `error_page`'s.
 
-Owns no response: `HTTPException._make_response` is set one floor up. An instance keeps the traceback it was
-raised with, so none may live at module level.
+An instance keeps the traceback it was raised with, so none may live at module level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, ClassVar
-
-from markupsafe import escape
+from typing import Any
 
 from .dates import http_date
+from .error_page import _ErrorPage
 from .status import HTTP_STATUS_CODES
 
 __all__ = [
@@ -57,13 +55,8 @@ __all__ = [
 ]
 
 
-class HTTPException(Exception):
+class HTTPException(_ErrorPage, Exception):
     """An error that is also an answer: raise it anywhere in a request to send its page."""
-
-    code: int | None = None
-    description: str | None = None
-    # (body, code, headers) -> Response; response.py sets it
-    _make_response: ClassVar[Callable[[str, int | None, list[tuple[str, str]]], Any] | None] = None
 
     def __init__(self, description: str | None = None, response: Any = None) -> None:
         # PERF: super().__init__() would double the 0.2 us that a 404 takes to make (benchmarks/routing.py: adapter).
@@ -72,37 +65,6 @@ class HTTPException(Exception):
         if description is not None:
             self.description = description
         self.response = response
-
-    @property
-    def name(self) -> str:
-        """The status phrase, such as `Not Found`."""
-        return HTTP_STATUS_CODES.get(self.code, "Unknown Error")  # type: ignore[arg-type]
-
-    def get_description(self, environ: Any = None, scope: Any = None) -> str:
-        """Return the description as an escaped HTML paragraph."""
-        text = str(escape(self.description or "")).replace("\n", "<br>")
-        return f"<p>{text}</p>"
-
-    def get_body(self, environ: Any = None, scope: Any = None) -> str:
-        """Return the HTML page."""
-        name = escape(self.name)
-        return (
-            f"<!doctype html>\n<html lang=en>\n<title>{self.code} {name}</title>\n"
-            f"<h1>{name}</h1>\n{self.get_description(environ, scope)}\n"
-        )
-
-    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
-        """Return the header pairs of the default page."""
-        return [("Content-Type", "text/html; charset=utf-8")]
-
-    def get_response(self, environ: Any = None, scope: Any = None) -> Any:
-        """Return `response` if one was given, else a new response with the default page."""
-        if self.response is not None:
-            return self.response
-        make = type(self)._make_response
-        if make is None:
-            raise RuntimeError("there is no response class yet; import duoflask.response first")
-        return make(self.get_body(environ, scope), self.code, self.get_headers(environ, scope))
 
     def __call__(self, *args: Any) -> Any:
         """Answer as an application: `(environ, start_response)` or `(scope, receive, send)`."""
@@ -193,7 +155,7 @@ class MethodNotAllowed(HTTPException):
     """405: not for this method; `valid_methods` become the Allow header (RFC 9110 15.5.6)."""
 
     code = 405
-    description = "This address does not answer to that method."
+    description = "The method is not allowed at this address."
 
     def __init__(
         self, valid_methods: Iterable[str] | None = None, description: str | None = None, response: Any = None

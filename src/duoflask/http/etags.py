@@ -9,11 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
-from hashlib import sha1
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..lazy import LazyModule
 from .dates import http_date, parse_date
 from .header_views import EnvironHeaders, ScopeHeaders
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = LazyModule("hashlib")
 
 __all__ = [
     "ETags",
@@ -158,7 +163,7 @@ def unquote_etag(etag: str | None) -> tuple[str, bool] | tuple[None, None]:
 
 def generate_etag(data: bytes) -> str:
     """Return the tag that a body gets: its SHA-1, as in Flask 3.1, so that clients' caches stay valid."""
-    return sha1(data, usedforsecurity=False).hexdigest()
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 class IfRange:

@@ -96,7 +96,14 @@ def default_stream_factory(
     As a `stream_factory` it stands for something better: files that are parts of the body itself, which as a whole is
     in memory up to 2 MiB and in one temporary file above.
     """
-    return tempfile.SpooledTemporaryFile(max_size=500 * 1024, mode="rb+")
+    spooled = globals().get("SpooledTemporaryFile", tempfile.SpooledTemporaryFile)
+    return spooled(max_size=500 * 1024, mode="rb+") if spooled is not None else tempfile.TemporaryFile("rb+")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SpooledTemporaryFile":  # Werkzeug's module has it, and None there means that there is none
+        return tempfile.SpooledTemporaryFile
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class FormScan:

@@ -5,9 +5,15 @@ Owns only what keeps a guess from being made again. `mimetypes.add_type` works a
 
 from __future__ import annotations
 
-import mimetypes
 import posixpath
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from ..lazy import LazyModule
+
+if TYPE_CHECKING:
+    import mimetypes
+else:
+    mimetypes = LazyModule("mimetypes")
 
 __all__ = ["guess_type"]
 

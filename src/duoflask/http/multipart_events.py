@@ -105,6 +105,7 @@ class MultipartDecoder:
         self._parts = 0
         self._in_text = False
         self._texts = 0  # bytes of it
+        self._kept = b""
 
     def receive_data(self, data: bytes | None) -> None:
         """Take the next bytes, or None at the end.
@@ -134,11 +135,24 @@ class MultipartDecoder:
                 self._events.append(self._head(item))
             elif isinstance(item, bytes):
                 self._count(item)
-                self._events.append(Data(item, not (place + 1 < len(found) and found[place + 1] is None)))
+                self._tell(item, ends=place + 1 < len(found) and found[place + 1] is None)
             elif not (place and isinstance(found[place - 1], bytes)):
-                self._events.append(Data(b"", False))
+                self._tell(b"", ends=True)
         if self._scanner.ended:
             self._end.append(data if was_ended else data[self._scanner.position - start :])
+
+    def _tell(self, piece: bytes, *, ends: bool) -> None:
+        """Make an event of a piece, but for a last line shorter than a delimiter: Werkzeug's decoder keeps it, too."""
+        piece, self._kept = self._kept + piece, b""
+        waits = ends or self._scanner.position < self._received  # for the rest of what may be a delimiter
+        start = -1 if waits else max(piece.rfind(b"\n"), piece.rfind(b"\r"))
+        if start >= 0:
+            if piece[start - 1 : start + 1] == b"\r\n":
+                start -= 1
+            if len(piece) - start < len(self.boundary) + 4:
+                piece, self._kept = piece[:start], piece[start:]
+        if piece or ends:
+            self._events.append(Data(piece, not ends))
 
     def _preamble(self, begin: bytes) -> bytes:
         delimiter = b"\r\n--" + self.boundary

@@ -76,6 +76,11 @@ class Parts:
             raise StopAsyncIteration
         return self._opened(head, True)
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything may have been taken from the body."""
+        return self._source is not None
+
     def _begin(self, source: Any) -> None:
         if self._source is not None:
             raise RuntimeError(

@@ -6,11 +6,13 @@ Owns the tables of pairs in both protocols' forms, and how a status and a conten
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .grammar import check_field_value, check_reason
 from .status import HTTP_STATUS_CODES
+
+if TYPE_CHECKING:
+    from http import HTTPStatus
 
 __all__ = ["CONTENT_TYPES", "LENGTHS", "RAW_LENGTHS", "RAW_PAIRS", "content_type_of", "parse_status"]
 
@@ -89,12 +91,14 @@ def parse_status(value: int | str | HTTPStatus) -> tuple[str, int]:
     Raises:
         ValueError: Not a code from 100 to 599, or a reason phrase that cannot be sent.
     """
-    if isinstance(value, (int, HTTPStatus)):
+    if isinstance(value, int):
         code, reason = int(value), ""
     else:
         text, _, reason = value.strip().partition(" ")
         code = int(text) if text.isascii() and text.isdecimal() and len(text) == 3 else 0
     if not 100 <= code <= 599:
+        if value == "":
+            raise ValueError("Empty status argument: expected a code of 100-599 (RFC 9110 15), and a phrase")
         raise ValueError(f"invalid status code; expected 100-599 (RFC 9110 15); got {value!r}")
     if reason:
         return f"{code} {check_reason(reason)}", code

@@ -6,7 +6,6 @@ dataclasses and markup. Knows the app only as something with `response_class` an
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import weakref
@@ -19,9 +18,11 @@ from ..http.dates import http_date
 from ..lazy import LazyModule
 
 if TYPE_CHECKING:
+    import dataclasses
     import decimal
     import uuid
 else:  # 10 ms of `import duoflask` for values that few answers hold
+    dataclasses = LazyModule("dataclasses")
     decimal = LazyModule("decimal")
     uuid = LazyModule("uuid")
 

@@ -10,12 +10,9 @@ own dict that looks like one gets the tag `" di"` and `__` behind its key.
 from __future__ import annotations
 
 import json as _json
-from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-
-from markupsafe import Markup
 
 from ..ctx import _cv_app
 from ..http.dates import http_date, parse_date
@@ -24,8 +21,13 @@ from . import dumps as _dumps, loads as _loads
 from .provider import _COMPACT, DefaultJSONProvider
 
 if TYPE_CHECKING:
+    import base64
     import uuid
+
+    import markupsafe
 else:  # 8 ms of `import duoflask`
+    base64 = LazyModule("base64")
+    markupsafe = LazyModule("markupsafe")
     uuid = LazyModule("uuid")
 
 
@@ -151,10 +153,10 @@ class TagBytes(JSONTag):
         return isinstance(value, bytes)
 
     def to_json(self, value: Any) -> Any:
-        return b64encode(value).decode("ascii")
+        return base64.b64encode(value).decode("ascii")
 
     def to_python(self, value: Any) -> Any:
-        return b64decode(value)
+        return base64.b64decode(value)
 
 
 class TagMarkup(JSONTag):
@@ -172,7 +174,7 @@ class TagMarkup(JSONTag):
     def to_python(self, value: Any) -> Any:
         if not isinstance(value, str):  # the text of nested lists doubles its backslashes at each level
             raise TypeError(f"invalid markup; expected text; got {type(value).__name__}")
-        return Markup(value)
+        return markupsafe.Markup(value)
 
 
 class TagUUID(JSONTag):

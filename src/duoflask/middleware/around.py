@@ -6,12 +6,10 @@ stands in `filtering`.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import sys
 from collections.abc import Callable
 from typing import Any, Self
 
+from ..bridge import mark_as_coroutine_function
 from ..foreign import Protocols, protocol_of
 from ..http.environ import get_path_info
 from ..http.header_views import EnvironHeaders, ScopeHeaders
@@ -34,6 +32,8 @@ class Middleware:
 
     def __init__(self, app: Any) -> None:
         self.app = app
+        # Servers ask whether calling it makes a coroutine; the answer counts where it is the outermost object.
+        mark_as_coroutine_function(Middleware.__call__)
 
     @classmethod
     def install(cls, app: Any, *args: Any, **options: Any) -> Self:
@@ -84,13 +84,6 @@ class Middleware:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} around {self.app!r}>"
-
-
-# Servers ask whether calling it makes a coroutine; the answer counts where it is the outermost object.
-if sys.version_info >= (3, 12):
-    inspect.markcoroutinefunction(Middleware.__call__)
-else:
-    Middleware.__call__._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
 
 
 class _Inner:

@@ -1,5 +1,7 @@
 """`LintMiddleware`: warn where a server or an application breaks WSGI or HTTP. For development.
 
+The warnings that Werkzeug's middleware has begin as its own do: filters name them so.
+
 Owns what is looked at: the environ, the answer's head, the body as the server reads it, the server's streams as the
 application uses them. An ASGI application passes through: the test client checks those.
 """
@@ -83,11 +85,11 @@ def _check_environ(environ: Any) -> None:
         if key not in environ:
             _warn(f"the environ has no {key!r}")
     if environ.get("wsgi.version") != (1, 0):
-        _warn(f"invalid wsgi.version; expected (1, 0); got {environ.get('wsgi.version')!r}")
+        _warn(f"Environ is not a WSGI 1.0 environ. wsgi.version: expected (1, 0); got {environ.get('wsgi.version')!r}")
     for key in ("SCRIPT_NAME", "PATH_INFO"):
         value = environ.get(key, "")
         if value and not value.startswith("/"):
-            _warn(f"invalid {key}; expected a path that begins with '/'; got {value!r}")
+            _warn(f"{key!r} does not start with a slash: {value!r}")
 
 
 class _Answer:
@@ -107,13 +109,13 @@ class _Answer:
         self.started = True
         self._code = _check_status(status)
         if type(headers) is not list:
-            _warn(f"invalid headers; expected a list; got {type(headers).__name__}")
+            _warn(f"Header list is not a list. Expected one; got {type(headers).__name__}")
         if exc_info is not None and not isinstance(exc_info, tuple):
             _warn(f"invalid exc_info; expected a tuple; got {type(exc_info).__name__}")
         fields: dict[str, str] = {}
         for item in headers:
             if type(item) is not tuple or len(item) != 2:
-                _warn(f"invalid header field; expected a tuple of two strings; got {item!r}")
+                _warn(f"Header items must be 2-item tuples. Expected one of two strings; got {item!r}")
             else:
                 name, value = item
                 _check_field(name, value)
@@ -172,11 +174,12 @@ def _check_status(status: Any) -> int | None:
     code, space, _ = status.partition(" ")
     if len(code) != 3 or not (code.isascii() and code.isdecimal()):
         _warn(f"invalid status code; expected three digits; got {code!r}")
-    if not space:
-        _warn(f"invalid status; expected a code, a blank and a phrase; got {status!r}")
+    if not space or len(code) != 3:
+        _warn(f"invalid status; expected three digits, a blank and a phrase; got {status!r}")
     number = int(code) if code.isascii() and code.isdecimal() and len(code) <= 4 else None
     if number is not None and not 100 <= number <= 599:
-        _warn(f"invalid status code; expected 100-599 (RFC 9110 15); got {number}", HTTPWarning)
+        kind = WSGIWarning if number < 100 else HTTPWarning
+        _warn(f"invalid status code; expected 100-599 (RFC 9110 15); got {number}", kind)
     return number
 
 
@@ -185,7 +188,7 @@ def _check_field(name: Any, value: Any) -> None:
         _warn(f"invalid header field; expected two strings; got {name!r}: {value!r}")
         return
     if name.lower() == "status":
-        _warn("the header field Status is CGI's and not WSGI's; hand the status to start_response")
+        _warn("The status header is not supported. It is CGI's and not WSGI's; hand the status to start_response")
     try:
         check_field_name(name)
         check_field_value(value)

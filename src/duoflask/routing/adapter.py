@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, overload
 
 from ..http.errors import HTTPException, MethodNotAllowed, NotFound
+from .binding import INVALID_SUBDOMAIN, UNMATCHED_DOMAIN
 from .builder import URLBuilder
 from .errors import RedirectRequired, RequestRedirect
 from .rules import Rule
@@ -100,6 +101,8 @@ class MapAdapter(URLBuilder):
         map_, domain = self.map, self.subdomain
         if domain is None or map_.host_matching:
             domain = self.server_name
+        elif domain is INVALID_SUBDOMAIN:
+            domain = UNMATCHED_DOMAIN
         try:
             found = map_.find(path, method, domain, self.websocket if websocket is None else websocket)
         except RedirectRequired as exc:

@@ -7,15 +7,33 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ..http.connection import Connection
 from ..http.errors import BadHost
 
-__all__ = ["ascii_host", "request_source", "subdomain_of", "websocket_scheme"]
+__all__ = [
+    "INVALID_SUBDOMAIN",
+    "UNMATCHED_DOMAIN",
+    "ascii_host",
+    "request_source",
+    "subdomain_of",
+    "websocket_scheme",
+]
 
-# No host name has a slash, and no placeholder's text starts with one.
-_INVALID_SUBDOMAIN = "/<invalid>"
+
+class _NoSubdomain(str):
+    """What an adapter has for a subdomain where the host is none of the server's names."""
+
+    __slots__ = ()
+
+
+INVALID_SUBDOMAIN: Final = _NoSubdomain("<invalid>")
+
+# What is matched in its place: no host name has a slash, and no placeholder's text starts with one.
+UNMATCHED_DOMAIN: Final = "/<invalid>"
+
+_shown: Final[dict[Any, Any]] = {}  # what `warnings` remembers
 
 
 def request_source(environ: Any) -> Any:
@@ -42,13 +60,18 @@ def subdomain_of(host: str, server_name: str) -> str:
         return ""
     if host.endswith("." + server_name):
         return host[: -len(server_name)].strip(".")
-    # Of a fixed text, so that it is shown once: the peer chooses the host.
-    warnings.warn(
+    # Of a fixed text, so that it is shown once: the peer chooses the host. Projects that expect the warning silence it
+    # by the module that it comes from with Flask.
+    warnings.warn_explicit(
         "Current server name (the Host of a request) is neither SERVER_NAME nor a subdomain of it: no rule matches. "
         "Correct SERVER_NAME, or the host that a proxy passes on.",
-        stacklevel=3,
+        UserWarning,
+        __file__,
+        1,
+        module="flask.app",
+        registry=_shown,
     )
-    return _INVALID_SUBDOMAIN
+    return INVALID_SUBDOMAIN
 
 
 def ascii_host(server_name: str) -> str:

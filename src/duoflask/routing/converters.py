@@ -6,12 +6,17 @@ Owns the built-in converters and the syntax of their arguments. Must not know ru
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..http.immutable import ImmutableDict
+from ..lazy import LazyModule
 from .quoting import quote_path
+
+if TYPE_CHECKING:
+    import uuid
+else:
+    uuid = LazyModule("uuid")
 
 __all__ = [
     "DEFAULT_CONVERTERS",
@@ -207,7 +212,7 @@ class UUIDConverter(BaseConverter):
 
 
 #: The converters every map starts with.
-DEFAULT_CONVERTERS: Mapping[str, type[BaseConverter]] = MappingProxyType(
+DEFAULT_CONVERTERS: Mapping[str, type[BaseConverter]] = ImmutableDict(
     {
         "default": UnicodeConverter,
         "string": UnicodeConverter,

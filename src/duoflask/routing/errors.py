@@ -6,12 +6,17 @@ Owns every exception that matching and building raise, apart from NotFound and M
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Set
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..http.errors import BadRequest, HTTPException
+from ..lazy import LazyModule
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = LazyModule("difflib")
 
 __all__ = [
     "BuildError",

@@ -30,6 +30,7 @@ class FunctionText:
         self.head = head
         self.lines: list[str] = []
         self.constants: list[Any] = []
+        self._names: dict[int, str] = {}
 
     def line(self, indent: int, text: str) -> None:
         """Write a line."""
@@ -37,11 +38,11 @@ class FunctionText:
 
     def constant(self, value: Any) -> str:
         """Return the name of an object."""
-        for number, known in enumerate(self.constants):
-            if known is value:
-                return f"k{number}"
-        self.constants.append(value)
-        return f"k{len(self.constants) - 1}"
+        name = self._names.get(id(value))  # it is among the constants: nothing else gets its id
+        if name is None:
+            name = self._names[id(value)] = f"k{len(self.constants)}"
+            self.constants.append(value)
+        return name
 
     @property
     def source(self) -> str:

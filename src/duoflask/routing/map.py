@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from pprint import pformat
 from threading import Lock
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ..http.connection import Connection
 from ..http.uri import decode_percent
+from ..lazy import LazyModule
 from .adapter import MapAdapter
 from .binding import ascii_host, request_source, subdomain_of, websocket_scheme
 from .converters import DEFAULT_CONVERTERS, BaseConverter
@@ -21,6 +21,11 @@ from .matcher import StateMachineMatcher
 from .patterns import Variable
 from .recipes import Recipe, recipe_of
 from .rules import Rule, RuleFactory
+
+if TYPE_CHECKING:
+    import pprint
+else:
+    pprint = LazyModule("pprint")
 
 __all__ = ["Map"]
 
@@ -273,7 +278,7 @@ class Map(Finder):
         return self.bind_to_environ(scope, server_name, subdomain)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({pformat(list(self.iter_rules()))})"
+        return f"{type(self).__name__}({pprint.pformat(list(self.iter_rules()))})"
 
 
 def _link_defaults(rules: list[Rule]) -> None:

@@ -37,8 +37,9 @@ from .rules import Rule
 
 __all__ = ["Recipe", "recipe_of"]
 
-# An endpoint with more rules is built rule by rule: a function's text stays bounded.
+# An endpoint with more rules, or rules with more variables, is built rule by rule: a function's text stays bounded.
 MAX_RULES: Final = 32
+MAX_VARIABLES: Final = 64
 _SLASH: Final = "/"
 
 
@@ -56,6 +57,8 @@ def recipe_of(rules: Sequence[Any], settings: Any) -> Recipe | None:
     for rule in rules:
         kind = type(rule)
         if kind.build is not Rule.build or kind.suitable_for is not Rule.suitable_for:
+            return None
+        if len(rule.arguments) > MAX_VARIABLES:
             return None
     if not 1 <= len(rules) <= (1 if settings.host_matching else MAX_RULES):
         return None  # with host matching, a rule on the bound host comes before the others

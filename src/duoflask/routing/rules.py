@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..lazy import LazyModule
 from .converters import BaseConverter, ValidationError
 from .errors import point_at
 from .patterns import PatternReader, Variable
 from .quoting import query_maker, quote_path
+
+if TYPE_CHECKING:
+    import string as strings
+else:  # for RuleTemplate only
+    strings = LazyModule("string")
 
 __all__ = [
     "EndpointPrefix",
@@ -72,6 +77,10 @@ class Rule(RuleFactory):
     max_content_length: int | None = None
     # And whether a session that has to be waited for is opened before its functions.
     session: bool = True
+    # And whether its view is given the connection of a WebSocket, instead of a handshake to answer by itself.
+    own_websocket: bool = False
+    # And how many seconds it may take: "default" for the application's own limit, None for no limit.
+    timeout: float | str | None = "default"
     # The endpoint's rules whose defaults might be this rule's values: `Map.update` sets it.
     _defaults_rules: tuple[Rule, ...] = ()
 
@@ -112,7 +121,8 @@ class Rule(RuleFactory):
         kind = type(self)
         self.provide_automatic_options = kind.provide_automatic_options
         self.stream_body, self.session = kind.stream_body, kind.session
-        self.max_content_length = kind.max_content_length
+        self.own_websocket = kind.own_websocket
+        self.max_content_length, self.timeout = kind.max_content_length, kind.timeout
         self._defaults_rules = ()
         # Frozen, so that thousands of rules share a few.
         self.arguments = _names(defaults)
@@ -373,7 +383,7 @@ class RuleTemplateFactory(RuleFactory):
             yield rule
 
     def _fill(self, value: Any) -> Any:
-        return Template(value).substitute(self.context) if isinstance(value, str) else value
+        return strings.Template(value).substitute(self.context) if isinstance(value, str) else value
 
 
 def _copies(rules: Iterable[RuleFactory], map: Any) -> Iterator[Rule]:

@@ -26,11 +26,12 @@ from anyio.lowlevel import checkpoint
 from ..typing import ASGIApplication, Message, Scope
 from .config import ServerConfig
 from .preflight import Refused
+from .proxies import ProxyTrust
 from .requests import RequestHead, RequestReader
-from .responses import ResponseWriter, dump_refusal
-from .streams import PeerGone, Stream
+from .responses import ResponseWriter, dump_informational, dump_refusal
+from .streams import Address, PeerGone, Stream
 
-__all__ = ["Channel", "RequestCycle", "build_scope"]
+__all__ = ["Channel", "Isolated", "RequestCycle", "build_scope"]
 
 MAX_AHEAD = 65_536  # raw bytes kept of what a client has pipelined
 # A rest of the body up to this is read after the answer, to keep the connection.
@@ -47,10 +48,15 @@ class Channel(Protocol):
     stream: Stream
     reader: RequestReader
     eof: bool
+    deadline: float
     state: dict[str, Any]
+    trust: ProxyTrust | None
 
     @property
     def stopping(self) -> bool: ...
+
+    @property
+    def now(self) -> float: ...
 
     async def read(self) -> bytes: ...
 
@@ -62,13 +68,16 @@ class Channel(Protocol):
 
 
 def build_scope(head: RequestHead, connection: Channel) -> Scope:
-    """Return the `http` scope. `path` holds `root_path`, whether or not the proxy in front has cut it off."""
+    """Return the scope, of an `http` request or a `websocket`.
+
+    `path` holds `root_path`, whether or not the proxy in front has cut it off.
+    """
     config = connection.config
     path, raw_path, root = head.path, head.raw_path, config.root_path
     if root and path != root and not path.startswith(root + "/"):
         path = root + path
         raw_path = root.encode("utf-8") + raw_path
-    return {
+    scope: Scope = {
         "type": "http",
         "asgi": ASGI_VERSIONS,
         "http_version": head.http_version,
@@ -84,9 +93,17 @@ def build_scope(head: RequestHead, connection: Channel) -> Scope:
         "state": connection.state.copy(),
         "extensions": {},
     }
+    if head.websocket:
+        del scope["method"]
+        scope["type"] = "websocket"
+        scope["scheme"] = "wss" if config.scheme == "https" else "ws"
+        scope["extensions"] = {"websocket.http.response": {}}
+    elif head.http_version == "1.1":  # nobody may send an interim response to HTTP/1.0 (RFC 9110 section 15.2)
+        scope["extensions"] = {"http.response.early_hint": {}, "http.response.informational": {}}
+    return scope if connection.trust is None else connection.trust.apply(scope)
 
 
-class _Isolated:
+class Isolated:
     """Await a coroutine in its own Context without a task: what an application sets ends with the request."""
 
     __slots__ = ("_context", "_coroutine")
@@ -123,7 +140,9 @@ class RequestCycle:
         "_gone_at",
         "_lock",
         "_reading",
+        "_scope",
         "_watched_since",
+        "client",
         "head",
         "refused",
         "writer",
@@ -132,8 +151,10 @@ class RequestCycle:
     def __init__(self, connection: Channel, head: RequestHead) -> None:
         self._connection = connection
         self.head = head
+        self.client: Address | None = connection.stream.client
         self.writer = ResponseWriter(head, connection.config, head.keep_alive)
         self._continue = head.expects_continue
+        self._scope: CancelScope | None = None
         self._delivered = False  # the last piece of the body was given to the application
         self._complete = False  # the last piece of the response was taken
         self._ended = False  # nothing more may be received: that, or the application has returned
@@ -155,12 +176,17 @@ class RequestCycle:
     async def run(self, app: ASGIApplication) -> None:
         """Run the application; its exceptions pass."""
         scope = build_scope(self.head, self._connection)
+        self.client = scope["client"]
 
         async def call() -> None:
             await app(scope, self.receive, self.send)
 
         try:
-            await _Isolated(copy_context(), call())
+            if not self.head.length:
+                await Isolated(copy_context(), call())
+            else:  # a broken body cancels the application
+                with CancelScope() as self._scope:
+                    await Isolated(copy_context(), call())
         finally:
             self._end()
         if self._lock is not None:
@@ -197,6 +223,13 @@ class RequestCycle:
         while not self._gone and not self._ended and not self._delivered:
             try:
                 data = reader.next_body()
+            except Refused as exc:  # malformed: what is left of the request must have no effect
+                await self._refuse(exc)
+                if self._scope is not None:
+                    self._scope.cancel()
+                    await checkpoint()
+                break
+            try:
                 if data or reader.body_done:
                     self._delivered = reader.body_done
                     return {"type": "http.request", "body": data, "more_body": not reader.body_done}
@@ -278,8 +311,24 @@ class RequestCycle:
             if self._complete:
                 raise RuntimeError("'http.response.body' was sent after the last one; more_body was False")
             await self._send_body(message.get("body", b""), message.get("more_body", False))
+        elif kind in ("http.response.early_hint", "http.response.informational"):
+            await self._send_informational(message)
         else:
             raise ValueError(f"unknown message; expected 'http.response.start' or 'http.response.body'; got {kind!r}")
+
+    async def _send_informational(self, message: Message) -> None:
+        """Send an interim response: 103 with its links (RFC 8297), or whatever the application says."""
+        if self.writer.status:
+            raise RuntimeError(f"{message['type']!r} was sent after 'http.response.start'; it comes before")
+        if message["type"] == "http.response.informational":
+            status, fields = message["status"], message.get("headers", ())
+        else:
+            status, fields = 103, [(b"link", link) for link in message["links"]]
+        if status == 100:
+            self._continue = False
+        data = dump_informational(status, fields)
+        if self.head.http_version == "1.1":
+            await self._connection.write(data)
 
     async def _send_body(self, body: bytes, more: bool) -> None:
         connection = self._connection

@@ -5,7 +5,9 @@ Owns `ServerConfig` and the `DEFAULT_*` constants. Knows no socket and no applic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ssl
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from typing import Literal
 
 __all__ = [
@@ -22,7 +24,12 @@ __all__ = [
     "DEFAULT_MAX_HEAD",
     "DEFAULT_MAX_LINE",
     "DEFAULT_THREADS",
+    "DEFAULT_WEBSOCKET_CLOSE_TIMEOUT",
+    "DEFAULT_WEBSOCKET_MAX_SIZE",
+    "DEFAULT_WEBSOCKET_PING_INTERVAL",
+    "DEFAULT_WEBSOCKET_PING_TIMEOUT",
     "DEFAULT_WRITE_TIMEOUT",
+    "FORWARDED_FIELDS",
     "ServerConfig",
 ]
 
@@ -51,11 +58,21 @@ DEFAULT_HALF_CLOSED_TIMEOUT = 10.0
 DEFAULT_GRACEFUL_TIMEOUT = 30.0
 # Seconds for the application's shutdown functions.
 DEFAULT_LIFESPAN_TIMEOUT = 30.0
-# Open connections; further ones are closed at once. Below the usual hard limit for descriptors in a
-# container.
+# Open connections, TLS handshakes included; further ones are told 503 and closed. Below the usual hard limit for
+# descriptors in a container.
 DEFAULT_MAX_CONNECTIONS = 10_000
 # Worker threads of `interface="wsgi"`; as anyio's default limiter.
 DEFAULT_THREADS = 40
+# A whole WebSocket message, inflated. uvicorn allows 16 MiB, the `websockets` package 1 MiB.
+DEFAULT_WEBSOCKET_MAX_SIZE = 16 * 1024 * 1024
+# Seconds without a byte from a WebSocket's peer until it is pinged, and then until it is given up. As uvicorn.
+DEFAULT_WEBSOCKET_PING_INTERVAL = 20.0
+DEFAULT_WEBSOCKET_PING_TIMEOUT = 20.0
+# Seconds for the peer's answer to a close frame. `websockets` 10.
+DEFAULT_WEBSOCKET_CLOSE_TIMEOUT = 10.0
+
+# What a trusted proxy may say, in X-Forwarded-For and so on.
+FORWARDED_FIELDS = frozenset({"for", "proto", "host", "port", "prefix"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +83,16 @@ class ServerConfig:
         host: Name or address to listen on; "" is every interface of both families.
         port: 0 takes a free port.
         uds: Path of a unix socket; takes the place of host and port.
+        fd: Descriptor of a listening socket that this process has inherited; takes their place too.
+        binds: Several of these: "host:port", "[::1]:port", ":port", "unix:/path", "fd:3"; take the place of all others.
+        ssl: A server's context, for TLS on all listeners.
+        trusted_proxies: Addresses and networks ("10.0.0.0/8") whose X-Forwarded-* fields are believed, "unix" for those
+            that come over a unix socket, "*" for everybody. Other clients' fields of these names are removed then.
+            Without any, nothing is read and nothing removed.
+        forwarded_fields: Which of the fields the proxies set: "for", "proto", "host", "port", "prefix". A proxy that
+            does not set a field hands on what a client has sent in it.
+        max_connections: Open connections; one more is told 503 and closed.
+        max_in_flight: Requests that an application works at; one more is told 503. None: no limit.
         interface: "wsgi" runs a WSGI callable in worker threads.
         lifespan: "auto" goes on without when the application does not speak it.
         root_path: Where a proxy in front has mounted the application, without a final slash.
@@ -75,12 +102,17 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 5000
     uds: str | None = None
+    fd: int | None = None
+    binds: Sequence[str] = ()
+    ssl: ssl.SSLContext | None = None
+    trusted_proxies: Collection[str] = ()
+    forwarded_fields: Collection[str] = ("for", "proto")
     backlog: int = 2048
     interface: Literal["asgi", "wsgi"] = "asgi"
     threads: int = DEFAULT_THREADS
     lifespan: Literal["auto", "on", "off"] = "auto"
     root_path: str = ""
-    scheme: str = "http"
+    scheme: str = ""
     access_log: bool = True
     server_header: str | None = "duoflask"
     date_header: bool = True
@@ -88,6 +120,7 @@ class ServerConfig:
     max_fields: int = DEFAULT_MAX_FIELDS
     max_line: int = DEFAULT_MAX_LINE
     max_connections: int = DEFAULT_MAX_CONNECTIONS
+    max_in_flight: int | None = None
     head_timeout: float = DEFAULT_HEAD_TIMEOUT
     keep_alive_timeout: float = DEFAULT_KEEP_ALIVE_TIMEOUT
     body_timeout: float = DEFAULT_BODY_TIMEOUT
@@ -97,6 +130,11 @@ class ServerConfig:
     linger_bytes: int = DEFAULT_LINGER_BYTES
     graceful_timeout: float = DEFAULT_GRACEFUL_TIMEOUT
     lifespan_timeout: float = DEFAULT_LIFESPAN_TIMEOUT
+    websocket_max_size: int | None = DEFAULT_WEBSOCKET_MAX_SIZE
+    websocket_compression: bool = True
+    websocket_ping_interval: float | None = DEFAULT_WEBSOCKET_PING_INTERVAL
+    websocket_ping_timeout: float = DEFAULT_WEBSOCKET_PING_TIMEOUT
+    websocket_close_timeout: float = DEFAULT_WEBSOCKET_CLOSE_TIMEOUT
 
     def __post_init__(self) -> None:
         if self.interface not in ("asgi", "wsgi"):
@@ -105,3 +143,24 @@ class ServerConfig:
             raise ValueError(f"invalid lifespan; expected 'auto', 'on' or 'off'; got {self.lifespan!r}")
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
             raise ValueError(f"invalid root_path; expected '/prefix' without a final slash; got {self.root_path!r}")
+        for name in ("binds", "trusted_proxies", "forwarded_fields"):
+            if isinstance(value := getattr(self, name), str):
+                raise TypeError(f"invalid {name}; expected a list of str; got {value!r}. Write {name}=[{value!r}].")
+        if unknown := set(self.forwarded_fields) - FORWARDED_FIELDS:
+            raise ValueError(
+                f"invalid forwarded_fields; expected some of {sorted(FORWARDED_FIELDS)}; got {sorted(unknown)}"
+            )
+        self._check_numbers()
+        if not self.scheme:
+            object.__setattr__(self, "scheme", "http" if self.ssl is None else "https")
+
+    def _check_numbers(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is None and item.name in ("max_in_flight", "websocket_ping_interval"):
+                continue
+            if item.name.startswith(("max_", "threads", "backlog")) or item.name.endswith("_interval"):
+                if not isinstance(value, (int, float)) or value <= 0:
+                    raise ValueError(f"invalid {item.name}; expected a number above 0; got {value!r}")
+            elif item.name.endswith("_timeout") and (not isinstance(value, (int, float)) or value < 0):
+                raise ValueError(f"invalid {item.name}; expected seconds; got {value!r}")

@@ -25,18 +25,22 @@ from anyio import (
 )
 from anyio.lowlevel import checkpoint
 
+from ..http.errors import HTTPException
 from ..typing import ASGIApplication
 from .asgi import RequestCycle
 from .config import ServerConfig
 from .logs import access_logger, escape_log, server_logger
 from .preflight import Refused
+from .proxies import ProxyTrust
 from .requests import RequestHead, RequestReader
 from .responses import dump_refusal
-from .streams import PeerGone, Stream
+from .streams import Address, PeerGone, Stream
+from .websocket import WebSocketCycle, refuse_handshake
 
-__all__ = ["Connection", "Shared", "expire_connections"]
+__all__ = ["Connection", "Shared", "expire_connections", "turn_away"]
 
 _NEVER = float("inf")
+MAX_TURNED_AWAY = 100
 MAX_TICK = 1.0  # seconds between two looks at the deadlines of all connections
 
 
@@ -49,20 +53,53 @@ class Shared:
     state: dict[str, Any] = field(default_factory=dict)
     now: float = 0.0  # the ticker's clock
     stopping: bool = False
+    trust: ProxyTrust | None = None
+    in_flight: int = 0  # requests that the application works at
+    arriving: int = 0  # connections before their task has begun or their TLS handshake ended
+    turned_away: int = 0  # connections beyond the limit that are being told so
     connections: set[Connection] = field(default_factory=set)
     drained: Event | None = None  # set when the last connection has ended, once the server stops
+
+    def note_end(self) -> None:
+        if self.drained is not None and not self.connections and not self.arriving:
+            self.drained.set()
 
 
 async def expire_connections(shared: Shared) -> None:
     """Move the clock on and end overdue waits, for ever."""
     config = shared.config
-    interval = max(0.01, min(MAX_TICK, config.head_timeout / 4, config.keep_alive_timeout / 4))
+    shortest = min(config.head_timeout, config.keep_alive_timeout, config.websocket_ping_timeout)
+    if config.websocket_ping_interval is not None:
+        shortest = min(shortest, config.websocket_ping_interval)
+    interval = max(0.01, min(MAX_TICK, shortest / 4))
     while True:
         shared.now = now = current_time()
         for connection in list(shared.connections):
             if connection.deadline <= now:
                 connection.expire()
         await sleep(interval)
+
+
+async def turn_away(shared: Shared, stream: Stream) -> None:
+    """Tell a connection beyond the limit so, or, when many are being told, only close it."""
+    try:
+        if shared.config.ssl is None and shared.turned_away < MAX_TURNED_AWAY:
+            shared.turned_away += 1
+            try:
+                with move_on_after(shared.config.linger_timeout):
+                    reason = "too many connections; try again later"
+                    if not stream.write(dump_refusal(503, reason, shared.config)):
+                        await stream.drain()
+                    await stream.send_eof()
+                    while await stream.receive():  # closing with unread bytes would reset the connection
+                        pass
+            finally:
+                shared.turned_away -= 1
+    except PeerGone:
+        pass
+    finally:
+        with move_on_after(shared.config.linger_timeout, shield=True):
+            await stream.aclose()
 
 
 class Connection:
@@ -79,12 +116,17 @@ class Connection:
         "shared",
         "state",
         "stream",
+        "trust",
+        "websocket",
     )
 
     def __init__(self, shared: Shared, stream: Stream) -> None:
         self.shared = shared
+        shared.connections.add(self)
         self.config = shared.config
         self.state = shared.state
+        self.trust = shared.trust
+        self.websocket: WebSocketCycle | None = None
         self.stream = stream
         self.reader = RequestReader(shared.config)
         self.eof = False
@@ -98,18 +140,25 @@ class Connection:
         return self.shared.stopping
 
     @property
+    def now(self) -> float:
+        """The time by the server's ticker."""
+        return self.shared.now
+
+    @property
     def idle(self) -> bool:
         return not self.busy and not self.reader.buffer
 
     def expire(self) -> None:
-        """End the wait for a head."""
+        """End the wait for a head; of a WebSocket, look after a peer that is silent."""
         self.deadline = _NEVER
+        if self.websocket is not None:
+            self.websocket.expire()
+            return
         self._expired = True
         self._scope.cancel()
 
     async def run(self) -> None:
         """Serve the stream; never raises but when it is cancelled from outside."""
-        self.shared.connections.add(self)
         linger = False
         patience = self.config.write_timeout
         try:
@@ -136,10 +185,8 @@ class Connection:
                 self._leave()
 
     def _leave(self) -> None:
-        shared = self.shared
-        shared.connections.discard(self)
-        if shared.drained is not None and not shared.connections:
-            shared.drained.set()
+        self.shared.connections.discard(self)
+        self.shared.note_end()
 
     async def _serve(self) -> bool:
         """Serve requests until the last; answer whether bytes of the client may still be on their way."""
@@ -154,14 +201,37 @@ class Connection:
                 return False
             self.deadline = _NEVER
             self.busy = True
-            cycle = RequestCycle(self, head)
-            kept = await self._answer(cycle)
+            if head.websocket:
+                return await self._serve_websocket(head)
+            limit = self.config.max_in_flight
+            if limit is not None and shared.in_flight >= limit:
+                await self._refuse(Refused(503, "too many requests at a time; try again later"))
+                return True
+            shared.in_flight += 1
+            try:
+                cycle = RequestCycle(self, head)
+                kept = await self._answer(cycle)
+            finally:
+                shared.in_flight -= 1
             if not kept or not await self._skip_rest():
                 return not self.reader.body_done or bool(self.reader.buffer)
             self.busy = False
             if shared.stopping or self.eof and not self.reader.buffer:
                 return False
             self.deadline = shared.now + self.config.keep_alive_timeout
+
+    async def _serve_websocket(self, head: RequestHead) -> bool:
+        try:
+            cycle = WebSocketCycle(self, head)
+        except HTTPException as exc:
+            await self._refuse(refuse_handshake(exc))
+            return True
+        self.websocket = cycle
+        denied = await cycle.run(self.shared.app)
+        self.websocket = None
+        if self.config.access_log and access_logger.isEnabledFor(logging.INFO):
+            self._log_access(head, cycle.client, cycle.status, cycle.length)
+        return denied
 
     async def _next_head(self) -> RequestHead | None:
         reader = self.reader
@@ -204,7 +274,7 @@ class Connection:
         elif not cycle.complete and not cycle.refused and not writer.framed:
             self.stream.reset()
         if self.config.access_log and access_logger.isEnabledFor(logging.INFO):
-            self._log_access(cycle)
+            self._log_access(cycle.head, cycle.client, writer.status, writer.length)
         return cycle.complete and writer.keep_alive and not cycle.gone
 
     async def _skip_rest(self) -> bool:
@@ -255,24 +325,14 @@ class Connection:
 
     def log_refusal(self, refusal: Refused) -> None:
         if self.config.access_log:
-            access_logger.info("%s - refused: %d %s", self._client(), refusal.status, escape_log(refusal.reason))
+            access_logger.info(
+                "%s - refused: %d %s", _name(self.stream.client), refusal.status, escape_log(refusal.reason)
+            )
 
-    def _client(self) -> str:
-        client = self.stream.client
-        return f"{client[0]}:{client[1]}" if client else "-"
-
-    def _log_access(self, cycle: RequestCycle) -> None:
-        head, writer = cycle.head, cycle.writer
+    def _log_access(self, head: RequestHead, client: Address | None, status: int, length: int) -> None:
         method, target = _request_line(head)
-        status: object = writer.status or "-"
         access_logger.info(
-            '%s - "%s %s HTTP/%s" %s %d',
-            self._client(),
-            method,
-            target,
-            head.http_version,
-            status,
-            writer.length,
+            '%s - "%s %s HTTP/%s" %s %d', _name(client), method, target, head.http_version, status or "-", length
         )
 
     async def _close(self, linger: bool, patience: float) -> None:
@@ -299,3 +359,7 @@ class Connection:
 
 def _request_line(head: RequestHead) -> tuple[str, str]:
     return head.method, escape_log(head.raw_target.decode("ascii"))
+
+
+def _name(client: Address | None) -> str:
+    return f"{client[0]}:{client[1]}" if client else "-"

@@ -12,17 +12,21 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from anyio import ClosedResourceError, notify_closing, sleep, wait_readable
 from anyio.abc import SocketStream, TaskGroup, UNIXSocketStream
+from anyio.lowlevel import checkpoint
 
 from .config import ServerConfig
 from .logs import server_logger
 from .streams import AnyioStream, AsyncioStream, Stream
 
-__all__ = ["Listener", "bind", "describe"]
+__all__ = ["Listener", "bind", "describe", "parse_bind", "unix_paths", "unlink"]
+
+# Turns of asyncio's loop from the call of `accept` to the connection's own task: four, and some to spare.
+ARRIVAL_TURNS = 8
 
 # Out of descriptors or memory: waiting helps, failing does not.
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -30,29 +34,117 @@ _UNIX: int | None = getattr(socket, "AF_UNIX", None)
 
 
 def bind(config: ServerConfig) -> list[socket.socket]:
-    """Return bound and listening sockets, one for each address of the host.
+    """Return bound and listening sockets: one for each address of each host, unix socket or descriptor.
 
     Raises:
-        OSError: None of them can be had.
+        OSError: One of them cannot be had.
+        ValueError: A `binds` that cannot be understood.
     """
-    if config.uds is not None:
-        return [_bind_unix(config.uds, config.backlog)]
+    if not config.binds:
+        if config.fd is not None:
+            return [_inherit(config.fd)]
+        if config.uds is not None:
+            return [_bind_unix(config.uds, config.backlog)]
+        return _bind_host(config.host, config.port, config.backlog)
+    sockets: list[socket.socket] = []
+    try:
+        for text in config.binds:
+            sockets += _bind_text(text, config)
+    except BaseException:
+        paths = _names(sockets).intersection(unix_paths(config))
+        for sock in sockets:
+            sock.close()
+        unlink(paths)
+        raise
+    return sockets
+
+
+def unix_paths(config: ServerConfig) -> list[str]:
+    """The unix sockets that `bind` makes, and somebody has to remove; inherited ones are not."""
+    if config.binds:
+        return [str(parse_bind(text, 0)[1]) for text in config.binds if text.startswith("unix:")]
+    return [config.uds] if config.uds is not None and config.fd is None else []
+
+
+def unlink(paths: Iterable[str]) -> None:
+    """Remove unix sockets, as far as they are there."""
+    for path in paths:
+        try:
+            os.unlink(path)
+        except OSError:
+            pass
+
+
+def _names(sockets: Sequence[socket.socket]) -> set[str]:
+    return {str(sock.getsockname()) for sock in sockets if sock.family == _UNIX}
+
+
+def parse_bind(text: str, port: int) -> tuple[str, str | int]:
+    """Take an address apart that is to be bound.
+
+    Args:
+        text: `host:port`, `[::1]:port`, a host alone, `unix:/path` or `fd:3`.
+        port: For a host alone.
+
+    Returns:
+        "unix" and the path, "fd" and the number, or the host and the port.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if text.startswith("unix:") and len(text) > 5:
+        return "unix", text.removeprefix("unix:").removeprefix("//")
+    if text.startswith("fd:"):
+        number = text.removeprefix("fd:").removeprefix("//")
+        if number.isascii() and number.isdecimal():
+            return "fd", int(number)
+    else:
+        host, colon, number = text.rpartition(":")
+        if not colon or text.endswith("]"):
+            host, number = text, str(port)
+        if number.isascii() and number.isdecimal() and len(number) <= 5 and int(number) < 65536:
+            return host.removeprefix("[").removesuffix("]"), int(number)
+    raise ValueError(
+        f"invalid address to bind; expected 'host:port', '[::1]:port', 'unix:/path' or 'fd:3'; got {text!r}"
+    )
+
+
+def _bind_text(text: str, config: ServerConfig) -> list[socket.socket]:
+    kind, value = parse_bind(text, config.port)
+    if isinstance(value, str):
+        return [_bind_unix(value, config.backlog)]
+    return [_inherit(value)] if kind == "fd" else _bind_host(kind, value, config.backlog)
+
+
+def _inherit(fd: int) -> socket.socket:
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError as exc:
+        raise OSError(exc.errno, f"cannot listen on the descriptor {fd}: {exc.strerror}") from exc
+    if sock.type != socket.SOCK_STREAM or sock.family not in (socket.AF_INET, socket.AF_INET6, _UNIX):
+        sock.detach()
+        raise OSError(errno.ENOTSOCK, f"cannot listen on the descriptor {fd}: it is no stream socket")
+    sock.setblocking(False)
+    return sock
+
+
+def _bind_host(name: str, port: int, backlog: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     failure: OSError | None = None
-    port = config.port
+    wanted = port
     try:
         found = socket.getaddrinfo(
-            config.host or None,
+            name or None,
             port,
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
             proto=socket.IPPROTO_TCP,
         )
     except OSError as exc:
-        raise OSError(exc.errno, f"cannot listen on {config.host!r}: {exc.strerror}") from exc
+        raise OSError(exc.errno, f"cannot listen on {name!r}: {exc.strerror}") from exc
     for family, address in dict.fromkeys((item[0], item[4]) for item in found):
         try:
-            sock = _bind_tcp(family, (address[0], port, *address[2:]), config.backlog)
+            sock = _bind_tcp(family, (address[0], port, *address[2:]), backlog)
         except OSError as exc:
             failure = exc
             continue
@@ -62,9 +154,7 @@ def bind(config: ServerConfig) -> list[socket.socket]:
         for sock in sockets:
             sock.close()
         assert failure is not None
-        raise OSError(
-            failure.errno, f"cannot listen on {config.host or '*'}:{config.port}: {failure.strerror}"
-        ) from failure
+        raise OSError(failure.errno, f"cannot listen on {name or '*'}:{wanted}: {failure.strerror}") from failure
     return sockets
 
 
@@ -126,11 +216,20 @@ def describe(sock: socket.socket, scheme: str) -> str:
 class Listener:
     """Accept connections and start a task for each."""
 
-    def __init__(self, sockets: Sequence[socket.socket], tasks: TaskGroup, handler: Callable[[Stream], None]) -> None:
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        tasks: TaskGroup,
+        handler: Callable[[Stream], None],
+        paths: Sequence[str] = (),
+        *,
+        paused: bool = False,
+    ) -> None:
         self._sockets = sockets
         self._tasks = tasks
         self._handler = handler
-        self._paths = [str(sock.getsockname()) for sock in sockets if sock.family == _UNIX]
+        self._paused = paused  # what the peer sends is not to be read yet
+        self._paths = _names(sockets).intersection(paths)  # asyncio closes the sockets before we do
         self._servers: list[asyncio.Server] = []
 
     async def start(self, backlog: int) -> None:
@@ -141,10 +240,32 @@ class Listener:
             for sock in self._sockets:
                 self._tasks.start_soon(self._accept, sock)
             return
-        factory = partial(AsyncioStream, self._handler)
+        # The loop calls protocols outside of any task, where anyio does not know which loop runs.
+        accepted: asyncio.Queue[Stream] = asyncio.Queue()
+
+        def take(stream: Stream) -> None:
+            if self._paused:
+                stream.pause()
+            accepted.put_nowait(stream)
+
+        self._tasks.start_soon(self._hand_over, accepted)
+        factory = partial(AsyncioStream, take)
         for sock in self._sockets:
             create = loop.create_unix_server if sock.family == _UNIX else loop.create_server
             self._servers.append(await create(factory, sock=sock, backlog=backlog))
+
+    async def settle(self) -> None:
+        """Accept nothing more, and let arrive what was accepted: asyncio drops that with its server (gh-109564)."""
+        if not self._servers:
+            return
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            try:
+                loop.remove_reader(sock)
+            except (NotImplementedError, ValueError):  # Windows' loop; a socket that is closed already
+                pass
+        for _ in range(ARRIVAL_TURNS):
+            await checkpoint()
 
     def close(self) -> None:
         for server in self._servers:
@@ -153,11 +274,11 @@ class Listener:
             if not self._servers:
                 notify_closing(sock)
             sock.close()
-        for path in self._paths:
-            try:
-                os.unlink(path)
-            except OSError:
-                pass
+        unlink(self._paths)
+
+    async def _hand_over(self, accepted: asyncio.Queue[Stream]) -> None:
+        while True:
+            self._handler(await accepted.get())
 
     async def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -175,9 +296,14 @@ class Listener:
                     server_logger.error("cannot accept a connection: %s", exc.strerror)
                 await sleep(0.1)
                 continue
+            stream: SocketStream | UNIXSocketStream | None = None
             try:
                 sock.setblocking(False)
-                kind = UNIXSocketStream if sock.family == _UNIX else SocketStream
-                self._handler(AnyioStream(await kind.from_socket(sock)))
-            except OSError:
-                sock.close()  # the peer is gone already
+                stream = await (UNIXSocketStream if sock.family == _UNIX else SocketStream).from_socket(sock)
+                wrapped = AnyioStream(stream)
+            except (OSError, ValueError):  # the peer is gone already; anyio makes a ValueError of that
+                sock.close()
+                if stream is not None:
+                    await stream.aclose()  # which may own the descriptor
+                continue
+            self._handler(wrapped)

@@ -16,7 +16,7 @@ from .preflight import HeadScanner, Refused, check_head, check_host, split_targe
 
 __all__ = ["RequestHead", "RequestReader"]
 
-_TOLD = frozenset({b"host", b"connection", b"expect"})
+_TOLD = frozenset({b"host", b"connection", b"expect", b"upgrade"})
 
 
 class RequestHead:
@@ -33,6 +33,7 @@ class RequestHead:
         "query",
         "raw_path",
         "raw_target",
+        "websocket",
     )
 
     def __init__(self, raw_target: bytes, length: int, request: h11.Request) -> None:
@@ -49,12 +50,13 @@ class RequestHead:
         self.headers: list[tuple[bytes, bytes]] = []
         self.keep_alive = self.http_version == "1.1"
         self.expects_continue = False
+        self.websocket = False  # it is the handshake of one
         self._read_fields(request, authority)
 
     def _read_fields(self, request: h11.Request, authority: bytes | None) -> None:
         headers = self.headers
         hosts = 0
-        connection = b""
+        connection = upgrade = b""
         for field in request.headers:
             name, value = field
             if name in _TOLD:
@@ -68,6 +70,8 @@ class RequestHead:
                         )  # RFC 9112 section 3.2.2: the target's authority takes its place
                 elif name == b"connection":
                     connection += b"," + value.lower()
+                elif name == b"upgrade":
+                    upgrade += b"," + value.lower()
                 elif value.lower() != b"100-continue":
                     raise Refused(417, "unsupported expectation; expected 100-continue")
                 else:
@@ -85,6 +89,16 @@ class RequestHead:
                 self.keep_alive = False
             elif b"keep-alive" in options:
                 self.keep_alive = True
+            if upgrade and b"upgrade" in options and self.http_version == "1.1":
+                self.websocket = self._asks_for_websocket(upgrade)
+
+    def _asks_for_websocket(self, upgrade: bytes) -> bool:
+        """Whether a handshake follows (RFC 6455 section 4.1); every other upgrade may be ignored, and is."""
+        if b"websocket" not in [protocol.strip() for protocol in upgrade.split(b",")]:
+            return False
+        if self.method != "GET" or self.length:
+            raise Refused(400, "invalid WebSocket handshake; expected a GET request without a body")
+        return True
 
 
 class RequestReader:

@@ -15,7 +15,7 @@ from time import time
 from .config import ServerConfig
 from .requests import RequestHead
 
-__all__ = ["ResponseWriter", "dump_refusal"]
+__all__ = ["ResponseWriter", "dump_informational", "dump_refusal", "server_fields"]
 
 _PHRASES = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 _STATUS_LINES = {code: b"HTTP/1.1 %d %b\r\n" % (code, phrase) for code, phrase in _PHRASES.items()}
@@ -26,6 +26,8 @@ _DROPPED = frozenset({b"connection", b"transfer-encoding", b"keep-alive"})
 _SPECIAL = _DROPPED | {b"content-length", b"date", b"server"}
 
 MAX_JOINED = 16_384  # a larger body is not copied to stand behind its head
+
+RETRY_AFTER = 1  # seconds; a server that is full now has room soon
 
 _names: dict[bytes, bytes] = {}  # checked names -> lower case; an application has a few dozen
 _MAX_NAMES = 1_024
@@ -129,7 +131,7 @@ class ResponseWriter:
             raise ValueError(f"invalid Content-Length of the response; expected one number; got {value!r}")
         self._left = int(text)
 
-    def body(self, data: bytes, more: bool) -> tuple[bytes, ...]:
+    def body(self, data: bytes, more: bool) -> tuple[bytes | memoryview, ...]:
         """Return what to send for a piece of the body, the head before the first; one write if it is small.
 
         Raises:
@@ -153,7 +155,11 @@ class ResponseWriter:
             if not more:
                 suffix += b"0\r\n\r\n"
         if size > MAX_JOINED:
-            return prefix, data, suffix
+            if not prefix:
+                return data, suffix
+            # A head that goes alone wakes the client for 200 bytes.
+            view = memoryview(data)
+            return prefix + view[:MAX_JOINED], view[MAX_JOINED:], suffix
         return (prefix + data + suffix,)
 
     def _count(self, size: int, more: bool) -> None:
@@ -186,6 +192,36 @@ class ResponseWriter:
         return b"".join(lines)
 
 
+def dump_informational(status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return an interim response (RFC 9110 section 15.2).
+
+    Raises:
+        ValueError: A status, name or value that may not be sent.
+    """
+    if type(status) is not int or not 100 <= status <= 199 or status == 101:
+        raise ValueError(f"invalid status code of an interim response; expected 100-199, not 101; got {status!r}")
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))]
+    for name, value in fields:
+        lowered = _names.get(name) or _lower_name(name)
+        if _BAD_VALUE_RE.search(value):
+            raise ValueError(f"invalid value of header {name!r}; expected no control characters; got {value!r}")
+        if lowered in _DROPPED or lowered == b"content-length":
+            raise ValueError(f"invalid header of an interim response, which has no body; got {name!r}")
+        lines.append(b"%b: %b\r\n" % (name, value))
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def server_fields(config: ServerConfig) -> list[tuple[bytes, bytes]]:
+    """Return `Date` and `Server`, as far as they are wanted."""
+    fields = []
+    if config.date_header:
+        fields.append((b"date", _date_line()[6:-2]))
+    if config.server_header:
+        fields.append((b"server", config.server_header.encode("latin-1")))
+    return fields
+
+
 def dump_refusal(status: int, reason: str, config: ServerConfig, *, bodyless: bool = False) -> bytes:
     """Return a whole response by the server itself, after which the connection is closed."""
     phrase = _PHRASES.get(status, b"")
@@ -196,5 +232,10 @@ def dump_refusal(status: int, reason: str, config: ServerConfig, *, bodyless: bo
         phrase,
         len(body),
     )
-    head += _date_line() + server + b"connection: close\r\n\r\n"
+    if status == 503:
+        head += b"retry-after: %d\r\n" % RETRY_AFTER
+    elif status == 426:
+        head += b"upgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    closing = b"close, upgrade" if status == 426 else b"close"
+    head += _date_line() + server + b"connection: " + closing + b"\r\n\r\n"
     return head if bodyless else head + body

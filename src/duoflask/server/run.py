@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -22,14 +24,17 @@ from anyio import (
     open_signal_receiver,
 )
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from ..typing import ASGIApplication, WSGIApplication
 from .config import ServerConfig
-from .connection import Connection, Shared, expire_connections
+from .connection import Connection, Shared, expire_connections, turn_away
 from .lifespan import Lifespan
-from .listen import Listener, bind, describe
+from .listen import Listener, bind, describe, unix_paths
 from .logs import configure_logging, server_logger
-from .streams import Stream
+from .proxies import ProxyTrust
+from .streams import PeerGone, Stream
+from .tls import explain_failure
 from .wsgi import WSGIAdapter
 
 __all__ = ["Server", "run", "serve"]
@@ -43,10 +48,12 @@ class Server:
     """Serve one application until told to stop.
 
     Args:
-        app: An ASGI callable, or a WSGI one if `config.interface` says so. sockets: Bound, listening
-        sockets to use instead of `config`'s address; the server closes them. shutdown_trigger: The server
-        stops when this returns. Without one it stops on SIGINT and SIGTERM, if it runs in the main
-            thread.
+        app: An ASGI callable, or a WSGI one if `config.interface` says so.
+        config: Its settings.
+        sockets: Bound, listening sockets to use instead of `config`'s address; the server closes them, and leaves the
+            path of a unix socket to whoever has made it.
+        shutdown_trigger: The server stops when this returns. Without one it stops on SIGINT and SIGTERM, if it runs in
+            the main thread.
 
     `started` is set once connections are accepted; `addresses` then says where.
     """
@@ -66,6 +73,7 @@ class Server:
         self._sockets = sockets
         self._trigger = shutdown_trigger
         self._stopped = Event()
+        self._handshakes: set[CancelScope] = set()
         self._scope = CancelScope()
         self.started = Event()
         self.addresses: list[str] = []
@@ -125,32 +133,78 @@ class Server:
 
     async def _serve_connections(self, tasks: TaskGroup, state: dict[str, Any]) -> None:
         config = self.config
-        shared = Shared(self._app, config, state, current_time())
-        sockets = bind(config) if self._sockets is None else self._sockets
+        trust = ProxyTrust(config.trusted_proxies, config.forwarded_fields) if config.trusted_proxies else None
+        shared = Shared(self._app, config, state, current_time(), trust=trust)
+        sockets, paths = (bind(config), unix_paths(config)) if self._sockets is None else (self._sockets, [])
         async with create_task_group() as handlers:
-            listener = Listener(sockets, tasks, partial(self._connect, shared, handlers))
+            handle = partial(self._connect, shared, tasks, handlers)
+            listener = Listener(sockets, tasks, handle, paths, paused=config.ssl is not None)
             try:
                 await listener.start(config.backlog)
                 tasks.start_soon(expire_connections, shared)
                 self.addresses = [describe(sock, config.scheme) for sock in sockets]
                 self.started.set()
                 await self._stopped.wait()
+                await listener.settle()
             finally:
                 listener.close()
             await self._stop_connections(shared, handlers)
 
-    def _connect(self, shared: Shared, handlers: TaskGroup, stream: Stream) -> None:
-        connection = Connection(shared, stream)
-        if shared.stopping or len(shared.connections) >= self.config.max_connections:
-            handlers.start_soon(stream.aclose)
+    def _connect(self, shared: Shared, tasks: TaskGroup, handlers: TaskGroup, stream: Stream) -> None:
+        # One that was accepted just before the stop is served like any other: its request may be there already.
+        if len(shared.connections) + shared.arriving >= self.config.max_connections:
+            tasks.start_soon(turn_away, shared, stream)
         else:
-            handlers.start_soon(connection.run)
+            shared.arriving += 1
+            handlers.start_soon(self._welcome, shared, stream)
+
+    async def _welcome(self, shared: Shared, stream: Stream) -> None:
+        """Serve a connection; no failure of one ends the server."""
+        try:
+            await self._serve_connection(shared, stream)
+        except Exception:
+            server_logger.exception("internal error of the server")
+
+    async def _serve_connection(self, shared: Shared, stream: Stream) -> None:
+        try:
+            if self.config.ssl is not None and not await self._secure(stream, self.config.ssl):
+                return
+            connection = Connection(shared, stream)
+        finally:
+            shared.arriving -= 1
+            shared.note_end()
+        await connection.run()
+
+    async def _secure(self, stream: Stream, context: ssl.SSLContext) -> bool:
+        """Do the handshake of TLS; one that fails is a line in the log."""
+        failure = "it did not end in time"
+        with move_on_after(self.config.head_timeout) as scope:
+            self._handshakes.add(scope)
+            try:
+                await stream.start_tls(context)
+                return True
+            except PeerGone:
+                failure = "the client left"
+            except OSError as exc:
+                failure = explain_failure(exc)
+            finally:
+                self._handshakes.discard(scope)
+        server_logger.info("%s - TLS handshake failed: %s", stream.client[0] if stream.client else "-", failure)
+        with move_on_after(self.config.linger_timeout, shield=True):
+            await stream.aclose()
+        return False
 
     async def _stop_connections(self, shared: Shared, handlers: TaskGroup) -> None:
+        await checkpoint()  # for connections that were accepted already
         shared.stopping = True
-        if not shared.connections:
+        for scope in list(self._handshakes):
+            scope.cancel()
+        if not shared.connections and not shared.arriving:
             return
         shared.drained = Event()
+        for connection in list(shared.connections):
+            if connection.websocket is not None:
+                connection.websocket.restart()
         with move_on_after(STOP_GRACE):
             await shared.drained.wait()
         for connection in list(shared.connections):
@@ -167,19 +221,113 @@ class Server:
             handlers.cancel_scope.cancel()
 
 
-async def serve(
-    app: ASGIApplication | WSGIApplication,
-    config: ServerConfig | None = None,
-    *,
-    sockets: Sequence[socket.socket] | None = None,
-    started: Event | None = None,
-    shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
-) -> None:
-    """Serve an application until a signal comes or the trigger returns; see `Server`."""
-    server = Server(app, config, sockets=sockets, shutdown_trigger=shutdown_trigger)
-    if started is not None:
-        server.started = started
-    await server.serve()
+class serve(Coroutine[Any, Any, None]):  # noqa: N801 - it is called and awaited like a function
+    """Serve an application in the running loop: until it is told to stop, or as long as a block lasts.
+
+        await serve(app, port=8000)
+
+        async with serve(app, port=0) as server:
+            print(server.addresses)
+
+    Awaited, it ends with a signal or when the trigger returns. As a block it takes no signals: connections are accepted
+    when the block is entered, and its end stops the server gracefully.
+
+    Args:
+        app: See `Server`, as for all that follow but two.
+        config: By default one of `settings`.
+        sockets: Bound, listening sockets to use instead of the configuration's address.
+        started: Is set once connections are accepted.
+        shutdown_trigger: The server stops when this returns.
+        settings: Fields of `ServerConfig`.
+
+    Raises:
+        LifespanError: The application's start-up or shutdown failed.
+        OSError: The address cannot be had.
+        TypeError: Both `config` and settings.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication | WSGIApplication,
+        config: ServerConfig | None = None,
+        *,
+        sockets: Sequence[socket.socket] | None = None,
+        started: Event | None = None,
+        shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
+        **settings: Any,
+    ) -> None:
+        if config is not None and settings:
+            raise TypeError(f"serve() takes a config or settings, not both; got config and {sorted(settings)}")
+        self._make = partial(Server, app, config or ServerConfig(**settings), sockets=sockets)
+        self._trigger = shutdown_trigger
+        self._started = started
+        self._coroutine: Coroutine[Any, Any, None] | None = None
+
+    def _server(self, trigger: Callable[[], Awaitable[object]] | None) -> Server:
+        server = self._make(shutdown_trigger=trigger)
+        if self._started is not None:
+            server.started = self._started
+        return server
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._server(self._trigger).serve().__await__()
+
+    # A task group or `create_task` takes nothing that is not a coroutine.
+
+    def send(self, value: Any) -> Any:
+        """Go on; for event loops."""
+        if self._coroutine is None:
+            self._coroutine = self._server(self._trigger).serve()
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise inside; for event loops."""
+        if self._coroutine is None:
+            self._coroutine = self._server(self._trigger).serve()
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """Give up; for event loops."""
+        if self._coroutine is not None:
+            self._coroutine.close()
+
+    async def __aenter__(self) -> Server:
+        self._running = _serve_in_background(self._server(self._trigger or anyio.sleep_forever))
+        return await self._running.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        return await self._running.__aexit__(*error)
+
+
+@asynccontextmanager
+async def _serve_in_background(server: Server) -> AsyncGenerator[Server]:
+    failure: Exception | None = None
+    ended = Event()
+
+    async def run() -> None:
+        nonlocal failure
+        try:
+            await server.serve()
+        except Exception as exc:
+            failure = exc
+        finally:
+            ended.set()
+            server.started.set()  # nobody is to wait for it for ever
+
+    async with create_task_group() as tasks:
+        tasks.start_soon(run)
+        try:
+            await server.started.wait()
+            if not ended.is_set():
+                yield server
+        except Exception as exc:
+            failure = failure or exc  # past the group, which would wrap it
+        finally:
+            server.stop()
+            with CancelScope(shield=True):
+                await ended.wait()
+    if failure is not None:
+        raise failure
 
 
 def run(
@@ -189,6 +337,7 @@ def run(
     *,
     uds: str | None = None,
     loop: str = "asyncio",
+    sockets: Sequence[socket.socket] | None = None,
     **settings: Any,
 ) -> None:
     """Serve an application, blocking, until SIGINT or SIGTERM.
@@ -199,6 +348,7 @@ def run(
         port: 0 takes a free port.
         uds: Path of a unix socket.
         loop: "asyncio", "trio" or "uvloop".
+        sockets: Bound, listening sockets to use instead of the address; they are closed at the end.
         settings: Further fields of `ServerConfig`.
 
     Raises:
@@ -214,13 +364,16 @@ def run(
         _run_announced,
         app,
         config,
+        sockets,
         backend=backend,
         backend_options={"use_uvloop": True} if loop == "uvloop" else None,
     )
 
 
-async def _run_announced(app: ASGIApplication | WSGIApplication, config: ServerConfig) -> None:
-    server = Server(app, config)
+async def _run_announced(
+    app: ASGIApplication | WSGIApplication, config: ServerConfig, sockets: Sequence[socket.socket] | None
+) -> None:
+    server = Server(app, config, sockets=sockets)
 
     async def announce() -> None:
         await server.started.wait()

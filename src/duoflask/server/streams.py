@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
-from anyio import BrokenResourceError, ClosedResourceError, EndOfStream
+from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, Lock, move_on_after
 from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSStream
 
 __all__ = ["Address", "AnyioStream", "AsyncioStream", "PeerGone", "Stream"]
 
 Address: TypeAlias = tuple[str, int | None]
 
 HIGH_WATER = 65_536  # bytes received ahead of the reader before reading pauses
+SHUTDOWN_TIMEOUT = 1.0  # seconds for the peer's answer to TLS's close_notify
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
 
@@ -44,7 +47,7 @@ class Stream(Protocol):
         """Return some bytes, or b"" after the peer's last."""
         ...
 
-    def write(self, data: bytes) -> bool:
+    def write(self, data: bytes | memoryview) -> bool:
         """Take bytes to send; False if `drain` must be awaited before the next write."""
         ...
 
@@ -56,6 +59,18 @@ class Stream(Protocol):
 
     def reset(self) -> None:
         """Make the end of the connection an error to the peer, where the transport can say that."""
+        ...
+
+    def pause(self) -> None:
+        """Read nothing until `start_tls`."""
+        ...
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Do the handshake of a TLS server, in place.
+
+        Raises:
+            OSError: It failed; `ssl.SSLError`, which is one, says why.
+        """
         ...
 
 
@@ -71,6 +86,7 @@ class AsyncioStream(asyncio.Protocol):
         "_paused",
         "_reader",
         "_size",
+        "_tls",
         "_transport",
         "_writer",
         "client",
@@ -82,7 +98,7 @@ class AsyncioStream(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer: list[bytes] = []
         self._size = 0
-        self._eof = self._lost = self._paused = False
+        self._eof = self._lost = self._paused = self._tls = False
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._transport: Any = None
@@ -106,7 +122,7 @@ class AsyncioStream(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._eof = True
         self._wake_reader()
-        return True
+        return not self._tls  # TLS has no half-closed connections: asyncio ends them
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
@@ -148,7 +164,7 @@ class AsyncioStream(asyncio.Protocol):
                 self._transport.resume_reading()
         return data
 
-    def write(self, data: bytes) -> bool:
+    def write(self, data: bytes | memoryview) -> bool:
         if self._lost:
             raise PeerGone
         self._transport.write(data)
@@ -161,9 +177,24 @@ class AsyncioStream(asyncio.Protocol):
         if self._lost:
             raise PeerGone
 
+    def pause(self) -> None:
+        self._transport.pause_reading()
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        self._tls = True
+        self._transport = await self._loop.start_tls(
+            self._transport, self, context, server_side=True, ssl_shutdown_timeout=SHUTDOWN_TIMEOUT
+        )
+        if self._transport is None:  # it was closed meanwhile
+            self._lost = True
+            raise PeerGone
+
     async def send_eof(self) -> None:
         if not self._lost and self._transport.can_write_eof():
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # the peer has reset the connection, and the loop has not seen it yet
+                raise PeerGone from None
 
     async def aclose(self) -> None:
         transport = self._transport
@@ -181,6 +212,20 @@ class AsyncioStream(asyncio.Protocol):
             raise
         finally:
             transport.close()
+        if self._tls:
+            await self._end_tls()
+
+    async def _end_tls(self) -> None:
+        """Wait for the peer's close_notify: a transport that outlives its task would outlive the server."""
+        with move_on_after(SHUTDOWN_TIMEOUT):
+            while not self._lost:
+                self._reader = self._loop.create_future()
+                try:
+                    await self._reader
+                finally:
+                    self._reader = None
+        if not self._lost:
+            self._transport.abort()
 
     def reset(self) -> None:
         sock = self._transport.get_extra_info("socket")
@@ -191,11 +236,12 @@ class AsyncioStream(asyncio.Protocol):
 class AnyioStream:
     """A stream over any of anyio's byte streams: trio's sockets, TLS, memory."""
 
-    __slots__ = ("_pending", "_stream", "client", "server")
+    __slots__ = ("_pending", "_sending", "_stream", "client", "server")
 
     def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
-        self._pending: list[bytes] = []
+        self._stream: ByteStream = stream
+        self._pending: list[bytes | memoryview] = []
+        self._sending = Lock(fast_acquire=True)
         self.client = _address(stream.extra(SocketAttribute.remote_address, None), peer=True)
         self.server = _address(stream.extra(SocketAttribute.local_address, None), peer=False)
 
@@ -207,15 +253,16 @@ class AnyioStream:
         except (BrokenResourceError, ClosedResourceError):
             raise PeerGone from None
 
-    def write(self, data: bytes) -> bool:
+    def write(self, data: bytes | memoryview) -> bool:
         self._pending.append(data)
         return False
 
     async def drain(self) -> None:
-        pending, self._pending = self._pending, []
         try:
-            for data in pending:
-                await self._stream.send(data)
+            async with self._sending:  # a WebSocket's two tasks both send
+                pending, self._pending = self._pending, []
+                for data in pending:
+                    await self._stream.send(cast("bytes", data))  # any buffer will do
         except (BrokenResourceError, ClosedResourceError):
             raise PeerGone from None
 
@@ -224,6 +271,17 @@ class AnyioStream:
             await self._stream.send_eof()
         except (BrokenResourceError, ClosedResourceError, OSError, NotImplementedError):
             pass
+
+    def pause(self) -> None:
+        pass  # nothing is read but by `receive`
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        try:
+            self._stream = await TLSStream.wrap(
+                self._stream, server_side=True, ssl_context=context, standard_compatible=False
+            )
+        except (BrokenResourceError, ClosedResourceError, EndOfStream):
+            raise PeerGone from None
 
     async def aclose(self) -> None:
         await self._stream.aclose()

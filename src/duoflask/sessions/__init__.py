@@ -1,16 +1,22 @@
 """Sessions: signed cookies by default, stores on the server by configuration, or an interface of one's own.
 
-Re-exports what applications and Flask's extensions import.
+Re-exports what applications and Flask's extensions import. What only sessions on the server need is imported at the
+first look.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from ..lazy import LazyModule
 from .choice import ChosenInterface, make_store
 from .cookie import SecureCookieSessionInterface, session_json_serializer
 from .interface import SessionInterface
-from .server_side import ServerSideSession, ServerSideSessionInterface, store_key
 from .session import NullSession, SecureCookieSession, SessionMixin
-from .store import Change, Record, Store, StoreUnavailable
+
+if TYPE_CHECKING:
+    from .server_side import ServerSideSession, ServerSideSessionInterface, store_key
+    from .store import Change, Record, Store, StoreUnavailable
 
 __all__ = [
     "Change",
@@ -29,3 +35,17 @@ __all__ = [
     "session_json_serializer",
     "store_key",
 ]
+
+_server_side = LazyModule(f"{__package__}.server_side")
+_store = LazyModule(f"{__package__}.store")
+_ELSEWHERE = {
+    **dict.fromkeys(("ServerSideSession", "ServerSideSessionInterface", "store_key"), _server_side),
+    **dict.fromkeys(("Change", "Record", "Store", "StoreUnavailable"), _store),
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _ELSEWHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(module, name)

@@ -10,12 +10,15 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from ..bridge import new_lock
+from ..lazy import LazyModule
 from .cookie import SecureCookieSessionInterface
-from .server_side import ServerSideSessionInterface
-from .store import Store
 
 if TYPE_CHECKING:
+    from . import server_side, store
     from .interface import SessionInterface
+else:  # for SESSION_STORE only
+    server_side = LazyModule(f"{__package__}.server_side")
+    store = LazyModule(f"{__package__}.store")
 
 __all__ = ["ChosenInterface", "make_store"]
 
@@ -30,7 +33,7 @@ _STORES: Final = {
 _COOKIES: Final = SecureCookieSessionInterface()
 
 
-def make_store(setting: Any, folder: str, timeout: float, prefix: str) -> Store:
+def make_store(setting: Any, folder: str, timeout: float, prefix: str) -> store.Store:
     """Make the store that SESSION_STORE names.
 
     Args:
@@ -43,7 +46,7 @@ def make_store(setting: Any, folder: str, timeout: float, prefix: str) -> Store:
         ValueError: No store has this name.
         TypeError: Something else.
     """
-    if isinstance(setting, Store):
+    if isinstance(setting, store.Store):
         return setting
     if setting is True:
         setting = "sqlite"
@@ -98,7 +101,7 @@ class ChosenInterface:
                 kept = app.__dict__.get("_session_store")
                 if kept is None or kept[0] != made_of:
                     folder = app.instance_path or os.path.join(app.root_path, "instance")
-                    made = ServerSideSessionInterface(make_store(setting, folder, *made_of[1:]))
+                    made = server_side.ServerSideSessionInterface(make_store(setting, folder, *made_of[1:]))
                     kept = app.__dict__["_session_store"] = (made_of, made)
         return kept[1]  # type: ignore[no-any-return]
 

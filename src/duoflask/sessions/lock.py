@@ -6,7 +6,6 @@ affair; a store answers at once whether it could be had, so that nobody who wait
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -19,11 +18,11 @@ from typing import Any, Final, Protocol
 
 import anyio
 
-from ..bridge import loop_is_running
+from ..bridge import asyncio_is_running, loop_is_running
 from ..bridge.workers import occupies_thread
 from .store import Change, Record, Store, StoreUnavailable
 
-__all__ = ["Lockable", "SessionLock", "on_asyncio"]
+__all__ = ["Lockable", "SessionLock"]
 
 # How long a lock lasts that nobody gives back, because its process was killed, in seconds.
 LOCK_SECONDS: Final = 30.0
@@ -180,7 +179,7 @@ class SessionLock:
     async def _do(self, name: str, *args: Any) -> Any:
         """Call a method of the store without holding the loop up."""
         store = self._session._store
-        if self._session._awaits_store and on_asyncio():
+        if self._session._awaits_store and asyncio_is_running():
             return await getattr(store, f"{name}_async")(*args)
         function = getattr(store, name)
         if not store.does_io:
@@ -207,8 +206,3 @@ class _Pauses:
             raise StoreUnavailable()
         self._pause = min(self._pause * 1.5, PAUSES[1])
         return uniform(PAUSES[0], self._pause)
-
-
-def on_asyncio() -> bool:
-    """Whether an asyncio loop is running in this thread."""
-    return asyncio._get_running_loop() is not None

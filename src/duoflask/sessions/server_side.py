@@ -21,12 +21,13 @@ from collections.abc import Awaitable, Callable
 from time import time
 from typing import Any, ClassVar, Final
 
+from ..bridge import asyncio_is_running
 from ..request import Request
 from ..response import Response
 from ..typing import App
 from .cookie import session_json_serializer
 from .interface import SessionInterface, vary_on_cookie
-from .lock import SessionLock, on_asyncio
+from .lock import SessionLock
 from .session import SessionMixin, note_unwritable
 from .store import Change, Record, Store
 
@@ -302,7 +303,7 @@ class ServerSideSessionInterface(SessionInterface):
         if not value or _ID_RE.fullmatch(value) is None:
             return session
         key = store_key(value)
-        if session._awaits_store and on_asyncio():
+        if session._awaits_store and asyncio_is_running():
             return self._open_async(app, request, session, value, key)
         return self._filled(app, request, session, value, key, self.store.load(key))
 
@@ -351,7 +352,7 @@ class ServerSideSessionInterface(SessionInterface):
             change = Change(store_key(session.sid), time() + session._lifetime())
         if change is None:
             self._answer(app, session, response)
-        elif session._awaits_store and on_asyncio():
+        elif session._awaits_store and asyncio_is_running():
             return self._write_async(app, session, response, change)
         else:
             session._written(change, self.store.write(change))

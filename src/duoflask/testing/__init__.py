@@ -15,10 +15,13 @@ from .core import ClientRedirectError
 from .environ import EnvironBuilder, PlainEnvironBuilder, create_environ
 from .multipart import encode_multipart, stream_encode_multipart
 from .response import TestResponse
+from .websocket import AsyncTestWebsocket, TestWebsocket
+from .websocket_core import WebsocketResponseError
 from .wsgi_run import run_wsgi_app
 
 __all__ = [
     "AsyncClient",
+    "AsyncTestWebsocket",
     "Client",
     "ClientRedirectError",
     "Cookie",
@@ -28,6 +31,8 @@ __all__ = [
     "PlainEnvironBuilder",
     "ProtocolError",
     "TestResponse",
+    "TestWebsocket",
+    "WebsocketResponseError",
     "create_environ",
     "encode_multipart",
     "run_wsgi_app",

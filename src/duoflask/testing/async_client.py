@@ -5,23 +5,21 @@ Owns the sending. What is sent, cookies and redirects are `core`'s.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
-
-import anyio
-from anyio.abc import TaskGroup
 
 from ..session_steps import write_session
 from ..sessions import SessionMixin
 from .answer import SERVER_ERROR, Answer
 from .asgi_run import Exchange, Lifespan
+from .beside import TaskBeside
 from .core import ClientCore, Sent
-from .loop_thread import DEFAULT_MAX_CLOSE_SECONDS
 from .response import TestResponse
 from .scope import make_scope, read_body
+from .websocket import AsyncTestWebsocket
+from .websocket_run import WebsocketExchange, websocket_scope
 
 __all__ = ["AsyncClient"]
 
@@ -36,9 +34,7 @@ class AsyncClient(ClientCore[Coroutine[Any, Any, TestResponse]]):
     """
 
     _lifespan: Lifespan | None = None
-    _task: asyncio.Task[None] | None = None
-    _group: TaskGroup | None = None
-    _shield: anyio.CancelScope
+    _beside: TaskBeside
 
     async def open(
         self, *args: Any, buffered: bool = True, follow_redirects: bool = False, **kwargs: Any
@@ -106,19 +102,13 @@ class AsyncClient(ClientCore[Coroutine[Any, Any, TestResponse]]):
         if self._lifespan is not None:
             raise RuntimeError("'async with client:' cannot be nested; leave the outer block first")
         self._lifespan = lifespan = Lifespan(self.application)
-        if _is_asyncio():
-            # Not a task group: pytest-asyncio enters and leaves a fixture in two tasks, which a cancel
-            # scope refuses.
-            self._task = asyncio.get_running_loop().create_task(lifespan.run())
-        else:
-            self._group = anyio.create_task_group()
-            await self._group.__aenter__()
-            self._shield = anyio.CancelScope(shield=True)
-            self._group.start_soon(_run_shielded, lifespan, self._shield)
+        self._beside = TaskBeside()
+        await self._beside.start(lifespan.run)
         try:
             await lifespan.wait_ready()
         except BaseException:
-            await self._end()
+            self._lifespan = None
+            await self._beside.cancel()
             raise
         self._watch_contexts()
         return self
@@ -130,36 +120,23 @@ class AsyncClient(ClientCore[Coroutine[Any, Any, TestResponse]]):
         traceback: TracebackType | None,
     ) -> None:
         self._unwatch_contexts()
-        assert self._lifespan is not None
-        try:
-            with anyio.move_on_after(DEFAULT_MAX_CLOSE_SECONDS, shield=True):
-                await self._lifespan.stop()
-        finally:
-            await self._end()
+        lifespan, self._lifespan = self._lifespan, None
+        assert lifespan is not None
+        await self._beside.end(lifespan.stop)
 
-    async def _end(self) -> None:
-        """End the app's own task, whatever it does."""
-        self._lifespan = None
-        task, self._task = self._task, None
-        group, self._group = self._group, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-        if group is not None:
-            self._shield.cancel()
-            # Without the exception: it goes on by itself, and is not wrapped in a group this way.
-            await group.__aexit__(None, None, None)
+    def websocket(
+        self, path: str = "/", *args: Any, subprotocols: Sequence[str] = (), **kwargs: Any
+    ) -> AsyncTestWebsocket:
+        """Return a WebSocket to the app, which `async with` opens.
 
-
-async def _run_shielded(lifespan: Lifespan, scope: anyio.CancelScope) -> None:
-    # A block that is cancelled still shuts the app down: its time is limited where the block ends.
-    with scope:
-        await lifespan.run()
-
-
-def _is_asyncio() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+        Args:
+            path: The path, or a whole URL.
+            *args: As for `EnvironBuilder`.
+            subprotocols: What the client offers.
+            **kwargs: As for `EnvironBuilder`: `headers`, `query_string`, `base_url`, ...
+        """
+        handshake = self._handshake((path, *args), kwargs, subprotocols)
+        scope = websocket_scope(make_scope(handshake.environ, handshake.fields), list(subprotocols))
+        scope["state"] = {} if self._lifespan is None else self._lifespan.state.copy()
+        exchange = WebsocketExchange(self.application, scope)
+        return AsyncTestWebsocket(exchange, TaskBeside(), *self._websocket_options(handshake))

@@ -6,12 +6,13 @@ Owns the sending. What is sent, cookies and redirects are `core`'s.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..bridge import run_nested
+from ..lazy import LazyModule
 from ..session_steps import write_session
 from ..sessions import SessionMixin
 from .answer import SERVER_ERROR, Answer
@@ -19,7 +20,14 @@ from .core import ClientCore, Sent
 from .loop_thread import ASGIRunner
 from .response import TestResponse
 from .scope import make_scope, read_body
+from .websocket import Link, TestWebsocket
+from .websocket_run import websocket_scope
 from .wsgi_run import run_wsgi
+
+if TYPE_CHECKING:
+    from . import wsgi_websocket_run
+else:  # it needs wsproto
+    wsgi_websocket_run = LazyModule(f"{__package__}.wsgi_websocket_run")
 
 __all__ = ["Client"]
 
@@ -114,6 +122,25 @@ class Client(ClientCore[TestResponse]):
             self._runner = runner = ASGIRunner(self.application, self.backend)
             self._finalizer = weakref.finalize(self, runner.close)
         return runner
+
+    def websocket(self, path: str = "/", *args: Any, subprotocols: Sequence[str] = (), **kwargs: Any) -> TestWebsocket:
+        """Return a WebSocket to the app, which `with` opens.
+
+        Args:
+            path: The path, or a whole URL.
+            *args: As for `EnvironBuilder`.
+            subprotocols: What the client offers.
+            **kwargs: As for `EnvironBuilder`: `headers`, `query_string`, `base_url`, ...
+        """
+        handshake = self._handshake((path, *args), kwargs, subprotocols)
+
+        def connect() -> Link:
+            if self.protocol == "wsgi":
+                return wsgi_websocket_run.SocketLink(self.application, handshake.environ)
+            scope = websocket_scope(make_scope(handshake.environ, handshake.fields), list(subprotocols))
+            return self._started().connect(scope)
+
+        return TestWebsocket(connect, *self._websocket_options(handshake))
 
     @contextmanager
     def session_transaction(self, *args: Any, **kwargs: Any) -> Iterator[SessionMixin]:

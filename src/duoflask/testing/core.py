@@ -8,25 +8,27 @@ only does the I/O.
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator
-from io import BytesIO
+import json
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
-from urllib.parse import SplitResult, quote, unquote_to_bytes, urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ..ctx import _cv_app
 from ..request import Request
 from ..signals import appcontext_pushed
 from ..typing import WSGIEnvironment
+from ..versions import WERKZEUG_VERSION
 from .answer import Answer
 from .cookie_jar import Cookie, CookieJar
 from .environ import EnvironBuilder, PlainEnvironBuilder
 from .response import TestResponse, wrapper_for
+from .targets import http_url, position, redirected, url_of
 
 __all__ = ["ClientCore", "ClientRedirectError", "Sent"]
 
 _R = TypeVar("_R")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_PATH_SAFE = "/!$&'()*+,:;=@"
+_WEBSOCKET_KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3
 
 
 class ClientRedirectError(Exception):
@@ -67,7 +69,10 @@ class ClientCore(Generic[_R]):
         self.response_wrapper = wrapper_for(response_wrapper)
         self.allow_subdomain_redirects = allow_subdomain_redirects
         self.raise_server_exceptions = raise_server_exceptions
-        self.environ_base: dict[str, Any] = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": "duoflask"}
+        self.environ_base: dict[str, Any] = {
+            "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_USER_AGENT": f"Werkzeug/{WERKZEUG_VERSION}",
+        }
         self.preserve_context = False
         self._served: list[Any] = []  # the contexts of the requests since the last answer
         self._kept: Any = None
@@ -163,7 +168,7 @@ class ClientCore(Generic[_R]):
         jar = self._cookies
         ctx = self.application.test_request_context(*args, **kwargs)
         environ = ctx.source
-        url = _url_of(environ)
+        url = url_of(environ)
         cookies = jar.header(url.hostname or "localhost", url.path, environ.get("HTTP_COOKIE"))
         if cookies:
             environ["HTTP_COOKIE"] = cookies
@@ -182,7 +187,7 @@ class ClientCore(Generic[_R]):
 
     def _take_session_cookie(self, ctx: Any, response: Any) -> None:
         """Keep the cookie that saving the session has set."""
-        url = _url_of(ctx.source)
+        url = url_of(ctx.source)
         self._cookies.update(response.headers.getlist("Set-Cookie"), url.hostname or "localhost", url.path)
 
     # -- a conversation
@@ -193,17 +198,15 @@ class ClientCore(Generic[_R]):
         """Yield requests, take answers, return the last response."""
         environ, fields, explicit_cookie = self._request_of(args, kwargs)
         self._release_context()
-        body_start = _position(environ)
+        body_start = position(environ)
         history: list[TestResponse] = []
         seen: set[tuple[str, int]] = set()
         while True:
-            url = _url_of(environ)
+            url = url_of(environ)
             self._add_cookies(environ, url, explicit_cookie)
             # A copy: what middleware changes must not reach the next request.
             answer = yield Sent(environ.copy(), fields, buffered)
-            if self._jar is not None:
-                cookies = [value for name, value in answer.fields if name.lower() == "set-cookie"]
-                self._jar.update(cookies, url.hostname or "localhost", url.path)
+            self._take_cookies(answer, url)
             if not buffered and isinstance(answer.body, list):
                 # A client cannot see whether more follows: is_streamed is true until somebody reads the body.
                 answer = answer._replace(body=iter(answer.body))
@@ -222,7 +225,7 @@ class ClientCore(Generic[_R]):
             history.append(response)
             target = urlsplit(urljoin(url.geturl(), location))
             self._check_redirect(url, target)
-            environ = _redirected(environ, target, response.status_code, body_start)
+            environ = redirected(environ, target, response.status_code, body_start)
 
     def _request_of(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -252,7 +255,7 @@ class ClientCore(Generic[_R]):
 
     def _add_cookies_to_wsgi(self, environ: WSGIEnvironment) -> None:
         """Set the Cookie field of an environ; see `_request_from_builder_args`."""
-        self._add_cookies(environ, _url_of(environ), environ.get("HTTP_COOKIE"))
+        self._add_cookies(environ, url_of(environ), environ.get("HTTP_COOKIE"))
 
     def _with_base(self, other: Any) -> WSGIEnvironment:
         return {**self.environ_base, **(other or {})}
@@ -265,6 +268,11 @@ class ClientCore(Generic[_R]):
             environ["HTTP_COOKIE"] = value
         else:
             environ.pop("HTTP_COOKIE", None)
+
+    def _take_cookies(self, answer: Answer, url: SplitResult) -> None:
+        if self._jar is not None:
+            cookies = [value for name, value in answer.fields if name.lower() == "set-cookie"]
+            self._jar.update(cookies, url.hostname or "localhost", url.path)
 
     def _response_of(self, answer: Answer, environ: WSGIEnvironment, history: tuple[TestResponse, ...]) -> TestResponse:
         request = self._request_for(environ)
@@ -294,6 +302,36 @@ class ClientCore(Generic[_R]):
                 f"cannot follow a redirect from {here!r} to {there!r}; make the client with "
                 f"allow_subdomain_redirects=True"
             )
+
+    # -- WebSockets
+
+    def _handshake(self, args: tuple[Any, ...], kwargs: dict[str, Any], subprotocols: Sequence[str]) -> Sent:
+        """The request that opens a WebSocket (RFC 6455 4.1)."""
+        environ, fields, explicit_cookie = self._request_of((http_url(args[0]), *args[1:]), {**kwargs, "method": "GET"})
+        self._release_context()
+        environ = environ.copy()
+        self._add_cookies(environ, url_of(environ), explicit_cookie)
+        own = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": _WEBSOCKET_KEY,
+        }
+        if subprotocols:
+            own["Sec-WebSocket-Protocol"] = ", ".join(subprotocols)
+        for name, value in own.items():
+            environ.setdefault("HTTP_" + name.upper().replace("-", "_"), value)
+        return Sent(environ, fields, True)
+
+    def _websocket_options(self, handshake: Sent) -> tuple[Callable[[Answer], Any], bool, Any]:
+        """The arguments of a `WebsocketCore`."""
+        environ = handshake.environ
+
+        def response_of(answer: Answer) -> Any:
+            self._take_cookies(answer, url_of(environ))
+            return self._response_of(answer, environ, ())
+
+        return response_of, self.raise_server_exceptions, getattr(self.application, "json", json)
 
     # -- contexts that outlive a request inside `with client:`
 
@@ -328,58 +366,3 @@ class ClientCore(Generic[_R]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.application!r}>"
-
-
-def _url_of(environ: WSGIEnvironment) -> SplitResult:
-    """Where a request goes to; a Host that is none, as a test may send, counts as `localhost`."""
-    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "localhost")
-    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
-    scheme, path_and_query = environ["wsgi.url_scheme"], quote(path, safe=_PATH_SAFE) or "/"
-    try:
-        url = urlsplit(f"{scheme}://{host}{path_and_query}")
-        url.port  # noqa: B018 - raises
-        return url
-    except ValueError:
-        return urlsplit(f"{scheme}://localhost{path_and_query}")
-
-
-def _position(environ: WSGIEnvironment) -> int | None:
-    try:
-        position: int = environ["wsgi.input"].tell()
-    except (KeyError, AttributeError, OSError, ValueError):
-        return None
-    return position
-
-
-def _redirected(environ: WSGIEnvironment, target: SplitResult, code: int, body_start: int | None) -> WSGIEnvironment:
-    """The environ for the next request (RFC 9110 15.4): 307 and 308 repeat it, the others make it a GET."""
-    root = environ.get("SCRIPT_NAME", "")
-    path = unquote_to_bytes(target.path).decode("latin-1") or "/"
-    if root and path != root and not path.startswith(root + "/"):
-        root = ""
-    port = target.port or (443 if target.scheme == "https" else 80)
-    uri = target.path[len(quote(root)) :] + (f"?{target.query}" if target.query else "")
-    following = {
-        **environ,
-        "SCRIPT_NAME": root,
-        "PATH_INFO": path[len(root) :],
-        "QUERY_STRING": target.query.encode().decode("latin-1"),
-        "REQUEST_URI": uri.encode().decode("latin-1"),
-        "RAW_URI": uri.encode().decode("latin-1"),
-        "HTTP_HOST": target.netloc.rpartition("@")[2],
-        "SERVER_NAME": target.hostname or "localhost",
-        "SERVER_PORT": str(port),
-        "wsgi.url_scheme": target.scheme,
-    }
-    if code in (307, 308):
-        if body_start is not None:
-            environ["wsgi.input"].seek(body_start)
-        elif environ.get("CONTENT_LENGTH") not in (None, "", "0"):
-            raise RuntimeError(f"cannot repeat the request for a {code} redirect: its body can be read only once")
-        return following
-    if following["REQUEST_METHOD"] != "HEAD":
-        following["REQUEST_METHOD"] = "GET"
-    for key in ("CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "wsgi.input_terminated"):
-        following.pop(key, None)
-    following["wsgi.input"] = BytesIO()
-    return following

@@ -15,9 +15,10 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal
 
-from ..typing import ASGIApplication, Scope
+from ..typing import ASGIApplication, Message, Scope
 from .answer import Answer
 from .asgi_run import Exchange, Lifespan
+from .websocket_run import WebsocketExchange
 
 __all__ = ["DEFAULT_MAX_CLOSE_SECONDS", "ASGIRunner", "LoopThread"]
 
@@ -141,6 +142,46 @@ class _Body:
         await self._exchange.disconnect()
 
 
+class WebsocketLink:
+    """Carries messages between a client that blocks and an app on the loop."""
+
+    def __init__(self, thread: LoopThread, exchange: WebsocketExchange) -> None:
+        self._thread = thread
+        self._exchange = exchange
+        self._scope: anyio.CancelScope
+        thread.call(self._start)
+
+    async def _start(self) -> None:
+        self._scope = anyio.CancelScope()
+        self._thread.tasks.start_soon(self._run)
+
+    async def _run(self) -> None:
+        with self._scope:
+            await self._exchange.run()
+
+    def put(self, message: Message) -> None:
+        """Send the app a message."""
+        self._thread.call(self._exchange.put, message)
+
+    def next(self, timeout: float | None) -> Message | None:
+        """Take the app's next message; None when it has returned.
+
+        Raises:
+            TimeoutError: None came in that many seconds.
+        """
+        return self._thread.call(self._exchange.next, timeout)
+
+    def end(self) -> BaseException | None:
+        """Wait for the app's return, for a limited time, then cancel it; what it raised, once."""
+        self._thread.call(self._wait)
+        return self._exchange.take_error()  # type: ignore[no-any-return]
+
+    async def _wait(self) -> None:
+        if not await self._exchange.wait_returned(DEFAULT_MAX_CLOSE_SECONDS):
+            self._scope.cancel()
+            await self._exchange.wait_returned()
+
+
 class ASGIRunner:
     """An ASGI app that has been started up on a loop of its own.
 
@@ -188,6 +229,11 @@ class ASGIRunner:
             answer.finish()
             return exchange.answer(list(exchange.chunks))
         return exchange.answer(answer)
+
+    def connect(self, scope: Scope) -> WebsocketLink:
+        """Open a WebSocket."""
+        scope["state"] = self._lifespan.state.copy()
+        return WebsocketLink(self._thread, WebsocketExchange(self._app, scope))
 
     def close(self) -> None:
         """Give up bodies that are still being made, shut the app down and stop the loop."""

@@ -1,7 +1,6 @@
-"""What extensions take from Werkzeug's debugger: a wrapper around an application, and a traceback as text or HTML.
+"""What extensions take from Werkzeug's debugger: a traceback as text or HTML, and a wrapper around an application.
 
-Neither runs code that a browser sends, nor shows a traceback to one: what an application raises goes on to its server,
-which logs it. Knows no app.
+Neither runs code that a browser sends. Knows no app.
 """
 
 from __future__ import annotations
@@ -11,11 +10,13 @@ from typing import Any
 
 from markupsafe import escape
 
+from .pages import ErrorPages
+
 __all__ = ["DebugTraceback", "DebuggedApplication"]
 
 
-class DebuggedApplication:
-    """A WSGI application around another one, which it calls and nothing else.
+class DebuggedApplication(ErrorPages):
+    """`ErrorPages` under the name and with the arguments that Werkzeug has; it has no console.
 
     Args:
         app: The application.
@@ -39,12 +40,8 @@ class DebuggedApplication:
         pin_security: bool = True,
         pin_logging: bool = True,
     ) -> None:
-        self.app = app
+        super().__init__(app)
         self.evalex = False
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        """Call the application."""
-        return self.app(environ, start_response)
 
 
 class DebugTraceback:

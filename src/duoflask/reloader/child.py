@@ -1,0 +1,114 @@
+"""The serving process under a reloader: what it inherits, what it tells its parent, and how it is told to stop.
+
+Owns the variable that marks it, and the control channel's end. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from .watched import code_folders
+
+__all__ = ["MARK", "SETTINGS", "Child", "current_child", "is_running_from_reloader"]
+
+MARK: Final = "WERKZEUG_RUN_MAIN"  # the name that extensions ask for
+SETTINGS: Final = "DUOFLASK_RELOADER"
+
+_child: Child | None = None
+
+
+def is_running_from_reloader() -> bool:
+    """Whether this process is the one that a reloader restarts."""
+    return os.environ.get(MARK) == "true"
+
+
+class Child:
+    """The process that a reloader has started: what it has of its parent.
+
+    Args:
+        settings: What the parent has written into the environment: descriptors, and the number of this start.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.sockets: list[socket.socket] = []
+        for descriptor in settings["sockets"]:
+            os.set_inheritable(descriptor, False)
+            sock = socket.socket(fileno=descriptor)
+            sock.setblocking(False)
+            self.sockets.append(sock)
+        self.number: int = settings["number"]
+        self.key: str = f"{settings['number']}-{os.getpid()}"
+        """Differs from one start to the next."""
+        self.cert: tuple[str, str] | None = None if settings.get("cert") is None else tuple(settings["cert"])
+        self.stopping = threading.Event()
+        self._on_stop: list[Callable[[], None]] = []
+        self._told: dict[str, set[str]] = {"trees": set(), "static": set(), "files": set()}
+        os.set_inheritable(settings["control"], False)
+        self._control = socket.socket(fileno=settings["control"])
+        self._started = False
+
+    def lend_sockets(self) -> list[socket.socket]:
+        """Copies of the listening sockets, for a server that closes its own."""
+        copies = [sock.dup() for sock in self.sockets]
+        for sock in copies:
+            sock.setblocking(False)
+        return copies
+
+    def watch(self, *, trees: Iterable[str] = (), static: Iterable[str] = ()) -> None:
+        """Have folders watched besides those of the code: of templates, and of static files.
+
+        Args:
+            trees: Every file in them counts.
+            static: Style and script in them count.
+        """
+        self._told["trees"].update(os.path.abspath(path) for path in trees)
+        self._told["static"].update(os.path.abspath(path) for path in static)
+
+    def start(self) -> None:
+        """Begin to tell the parent, which may say stop from here on."""
+        if not self._started:
+            self._started = True
+            self._tell(serving=True)
+            threading.Thread(target=self._attend, name="duoflask-reloader", daemon=True).start()
+
+    def _tell(self, **more: Any) -> None:
+        folders, _ = code_folders()
+        report = {"folders": sorted(folders), **{name: sorted(paths) for name, paths in self._told.items()}, **more}
+        self._control.sendall(json.dumps(report).encode() + b"\n")
+
+    def _attend(self) -> None:
+        """Tell of modules that are imported later, and end with the parent."""
+        modules = len(sys.modules)
+        self._control.settimeout(1.0)
+        while True:
+            try:
+                if not self._control.recv(64):
+                    break
+                self.stopping.set()
+            except TimeoutError:
+                try:
+                    if len(sys.modules) != modules:
+                        modules = len(sys.modules)
+                        self._tell()
+                except OSError:
+                    break
+            except OSError:
+                break
+        self.stopping.set()
+        os.kill(os.getpid(), signal.SIGTERM)  # the parent is gone: nobody would ever end this process
+
+
+def current_child() -> Child | None:
+    """Return what this process has of its reloader; None if no reloader of duoflask's has started it."""
+    global _child
+    settings = os.environ.pop(SETTINGS, None)  # not for the processes that this one starts
+    if settings is not None:
+        _child = Child(json.loads(settings))
+    return _child

@@ -1,0 +1,56 @@
+"""What is printed when the built-in server starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from duoflask import Flask, banner
+from duoflask.banner import production_commands, show_server_banner
+
+
+@pytest.mark.parametrize(
+    ("import_path", "commands"),
+    [
+        ("hello", ["gunicorn hello:app", "uvicorn hello:app", "granian --interface asgi hello:app"]),
+        ("hello:site", ["gunicorn hello:site", "uvicorn hello:site", "granian --interface asgi hello:site"]),
+        ("src/hello.py", ["gunicorn hello:app", "uvicorn hello:app", "granian --interface asgi hello:app"]),
+        (
+            "pkg:create_app()",
+            [
+                "gunicorn 'pkg:create_app()'",
+                "uvicorn --factory pkg:create_app",
+                "granian --interface asgi --factory pkg:create_app",
+            ],
+        ),
+        ("pkg:create_app('x')", ["gunicorn 'pkg:create_app('\"'\"'x'\"'\"')'"]),
+    ],
+)
+def test_commands_for_production(import_path: str, commands: list[str]) -> None:
+    assert production_commands(import_path) == commands
+
+
+def test_banner_is_printed_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("WERKZEUG_RUN_MAIN", raising=False)
+    show_server_banner(True, "hello")
+    assert capsys.readouterr().out == " * Serving the app 'hello'\n * Debug mode: on\n"
+    monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
+    show_server_banner(True, "hello")
+    assert capsys.readouterr().out == ""
+
+
+def test_app_run_prints_the_banner_and_hands_debug_mode_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = []
+    monkeypatch.setattr("duoflask.serving.run_simple", lambda *args, **options: calls.append((args, options)))
+    monkeypatch.delenv("FLASK_RUN_FROM_CLI", raising=False)
+    app = Flask("hello")
+    app.run()
+    app.run(debug=True, port=0, use_reloader=False)
+    assert calls == [
+        (("127.0.0.1", 5000, app), {"use_reloader": False, "use_debugger": False}),
+        (("127.0.0.1", 0, app), {"use_reloader": False, "use_debugger": True}),
+    ]
+    assert "Serving the app 'hello'" in capsys.readouterr().out
+    assert banner.show_start("hello", is_development=True) is None
+    assert "gunicorn hello:app" in capsys.readouterr().out

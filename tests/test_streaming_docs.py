@@ -1,0 +1,56 @@
+"""The examples of docs/streaming.md, run as they stand there, under both protocols."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[1] / "docs" / "streaming.md"
+
+
+def blocks() -> list[str]:
+    """The indented blocks of the page."""
+    found: list[list[str]] = [[]]
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("    ") or (not line and found[-1]):
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    return [textwrap.dedent("\n".join(lines)) for lines in found if lines]
+
+
+def test_examples_work(loop_client: Any) -> None:
+    files: list[io.BytesIO] = []
+    done: list[str] = []
+
+    async def fetch_rows() -> AsyncIterator[dict[str, Any]]:
+        yield {"id": 1, "name": "Ada"}
+
+    async def charge() -> None:
+        done.append("charged")
+
+    def open_export() -> io.BytesIO:
+        files.append(io.BytesIO(b"a\nb\n"))
+        return files[-1]
+
+    names: dict[str, Any] = {
+        "__name__": "a",
+        "fetch_rows": fetch_rows,
+        "charge": charge,
+        "open_export": open_export,
+        "steps": lambda: [lambda: done.append("step")],
+    }
+    code = "\n\n".join(blocks())
+    assert code.count("@app.") == 5
+    exec(compile(code, str(PAGE), "exec"), names)
+    client = loop_client(names["app"])
+    assert client.get("/lines?user=Ada").text == "".join(f"{number} for Ada at /lines\n" for number in range(3))
+    assert client.get("/rows.csv").text == "1,Ada\n"
+    assert client.post("/pay").text == "paid"
+    assert client.get("/report").text == "done"
+    assert client.get("/export").data == b"a\nb\n"
+    assert [file.closed for file in files] == [True]
+    assert done == ["charged", "step"]
