@@ -236,8 +236,7 @@ def test_client_that_leaves_closes_the_generator_once(loop_client: Any, colour: 
                 for item in items():
                     yield item
             finally:
-                if heartbeat is not None:
-                    await anyio.sleep(0)
+                await anyio.sleep(0)
                 trail.append(f"closed for {request.path}")
 
         return sse(events(), heartbeat=heartbeat)

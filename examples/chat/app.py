@@ -11,9 +11,8 @@ from typing import Any
 
 import anyio
 
-from duoflask import DuoFlask, abort, render_template, request
+from duoflask import DuoFlask, abort, render_template, request, websocket
 from duoflask.broadcast import Broadcast, Subscription
-from duoflask.globals import websocket
 from duoflask.sse import last_event_id, sse
 
 MAX_TEXT = 1000

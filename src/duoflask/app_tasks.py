@@ -106,7 +106,10 @@ class AppTasks(AppContexts):
             return await coro
 
         run.__qualname__ = getattr(coro, "__qualname__", run.__qualname__)
-        return self._background.start(run, (), {}, reports=False)
+        task = self._background.start(run, (), {}, reports=False)
+        if hasattr(coro, "close"):  # else one that never began would be warned of
+            task.add_done_callback(lambda _: coro.close())
+        return task
 
     async def handle_background_exception(self, error: Exception) -> None:
         """Signal and log what a background task raised."""

@@ -58,8 +58,11 @@ def after_response(f: _F) -> _F:
 
     Raises:
         RuntimeError: No request is active.
+        TypeError: It is no function.
     """
     ctx = _request_context("after_response")
+    if not callable(f):
+        raise TypeError(f"invalid function for after_response; expected one that is not called yet; got {f!r}")
     if ctx._after is None:
         ctx._after = []  # the response is more than the view's answer from now on
     ctx.after_response = (*ctx.after_response, f)
@@ -163,6 +166,11 @@ class Background:
             reports: Whether what it raises is logged and signalled at once; else it is whoever asks for the result who
                 gets it, and it is logged when nobody can ask any more.
         """
+        if not callable(function):
+            raise TypeError(
+                f"invalid function of a background task; expected one that is not called yet; got {function!r}. Write "
+                "f, *args instead of f(*args), or app.create_task(...) for a coroutine."
+            )
         side = starts_on_loop(function)
         bound = functools.partial(function, *args, **kwargs)
         name = getattr(function, "__qualname__", repr(function))
@@ -214,15 +222,18 @@ class Background:
         except Exception as exc:
             error = exc
             if reports:
-                task.is_known = True
                 await _report(ctx, exc)
+                task.is_known = True
             raise
         except BaseException as exc:
             error = exc
             raise
         finally:
-            await teardown(ctx, error)
-            error = None
+            try:
+                await teardown(ctx, error)
+            finally:
+                # Cycles: the task holds the error, whose traceback holds this frame; the Context holds the context.
+                del error, task, ctx.context
 
     def attach(self, ctx: AppContext, response: Response) -> None:
         """Have the functions of `after_response` run when a response has been closed."""

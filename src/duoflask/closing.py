@@ -50,10 +50,13 @@ async def stream(ctx: AppContext, response: Response) -> None:
                 ctx.app.log_exception((type(exc), exc, exc.__traceback__))
             raise
     finally:
+        ctx.complete = True  # a client that leaves from here on cancels nothing: what closes would not come to its end
+        if ctx.disconnected:
+            ctx.interrupted = True  # the watch has seen it, too: its cancellation may be on its way
         try:
             await close_response(ctx, response, error)
         finally:
-            error = None  # its traceback holds this frame: a cycle
+            error = ctx.send_error = ctx.stream_error = None  # their tracebacks hold this frame, and the context: a cycle
 
 
 async def close_response(ctx: AppContext, response: Response, error: BaseException | None) -> None:
@@ -171,10 +174,16 @@ async def _collect(errors: list[BaseException], step: Awaitable[Any]) -> None:
 
 
 def _raise_all(errors: list[BaseException]) -> None:
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise BaseExceptionGroup("several functions failed at the end of a request", errors)
+    if not errors:
+        return
+    error = errors[0]
+    if len(errors) > 1:
+        error = BaseExceptionGroup("several functions failed at the end of a request", errors)
+    errors.clear()  # a frame, or a list of it, that holds its own traceback is a cycle
+    try:
+        raise error
+    finally:
+        del error
 
 
 async def do_teardown_request(ctx: AppContext, error: BaseException | None) -> None:

@@ -290,7 +290,7 @@ async def finalize_request(ctx: AppContext, rv: Any, from_error_handler: bool = 
         await to_thread()
     response = ctx.app.make_response(rv)
     try:
-        if plan.after or ctx._after is not None or ctx._session is not None:
+        if plan.after or ctx._after is not None or ctx._session is not None or plan.finalize_request is not None:
             response = await plan.steps.process_response(ctx, response)
         if request_finished.receivers:
             await emit(ctx, request_finished, response=response)

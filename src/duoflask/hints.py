@@ -47,7 +47,7 @@ def early_hints(links: Iterable[str | Link]) -> Any:
 
 
 async def _send_on_loop(ctx: AppContext, values: list[str]) -> bool:
-    call = _of_environ(ctx)
+    call = _of_environ(ctx, values)
     if call is not None:
         await ctx.app.sync_to_async(call)([("Link", value) for value in values])
         return True
@@ -59,7 +59,7 @@ async def _send_on_loop(ctx: AppContext, values: list[str]) -> bool:
 
 
 def _send_in_thread(ctx: AppContext, values: list[str]) -> bool:
-    call = _of_environ(ctx)
+    call = _of_environ(ctx, values)
     if call is not None:
         call([("Link", value) for value in values])
         return True
@@ -70,9 +70,15 @@ def _send_in_thread(ctx: AppContext, values: list[str]) -> bool:
     return True
 
 
-def _of_environ(ctx: AppContext) -> Any:
+def _may_send(ctx: AppContext, values: list[str]) -> bool:
+    """Whether there is something to send, and a request that has no response yet."""
+    return bool(values) and ctx.gateway is not None and not ctx.sent
+
+
+def _of_environ(ctx: AppContext, values: list[str]) -> Any:
+    """What a WSGI server that sends them wants called."""
     source: Any = ctx.source
-    if "headers" in source or ctx.gateway is None or source.get("SERVER_PROTOCOL") == "HTTP/1.0":
+    if "headers" in source or source.get("SERVER_PROTOCOL") == "HTTP/1.0" or not _may_send(ctx, values):
         return None
     return source.get("wsgi.early_hints")
 
@@ -80,7 +86,7 @@ def _of_environ(ctx: AppContext) -> Any:
 def _message(ctx: AppContext, values: list[str]) -> dict[str, Any] | None:
     """The message for an ASGI server that knows one."""
     source: Any = ctx.source
-    if "headers" not in source or ctx.gateway is None or ctx.sent or not values:
+    if "headers" not in source or not _may_send(ctx, values):
         return None
     raw = [value.encode("latin-1") for value in values]
     if "http.response.early_hint" in (source.get("extensions") or ()):

@@ -26,7 +26,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Coroutine, MutableMapping
 from contextlib import ExitStack
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from .bridge import PORTAL, Home, WSGIDriver, call, drive, key_here, to_loop, to_thread
@@ -154,14 +154,14 @@ class Lifecycle:
     async def _start_here(self, serving: LoopLife) -> None:
         """Start up in this thread of a WSGI server, and on the portal."""
         serving.driver = WSGIDriver(serving.ctx, serving.start_and_finish())
-        serving.driver.resume()
+        Context().run(serving.driver.resume)  # what stays open on the portal must not keep the first request
         self.stop_at_exit()
 
     async def _start_beside(self, serving: LoopLife) -> None:
         """Start up in a task of its own on an ASGI server's loop: a request's cancellation must not end it."""
         if serving.begun is None:
             serving.begun = anyio.Event()
-            Home().spawn(self._keep(serving), copy_context())
+            Home().spawn(self._keep(serving), Context())  # not the first request's: it lasts as long as the loop
         await serving.begun.wait()
         failure, serving.failure = serving.failure, None
         if failure is not None:
@@ -223,8 +223,8 @@ class Lifecycle:
         self._note_process()
         serving = self._serving.get(key)
         if serving is None:
-            for old in [loop for loop in self._serving if loop is not PORTAL and _has_ended(loop)]:
-                del self._serving[old]  # served without a lifespan, so nobody has said that it ended
+            for old in [loop for loop in list(self._serving) if loop is not PORTAL and _has_ended(loop)]:
+                self._serving.pop(old, None)  # served without a lifespan, so nobody has said that it ended
             serving = self._serving.setdefault(key, LoopLife(self._outside()))
         return serving
 

@@ -121,13 +121,13 @@ def match_websocket(app: App, ctx: WebsocketContext, path: str | None) -> None:
 
 
 def is_own_websocket(app: App, source: dict[str, Any], path: str | None) -> bool:
-    """Whether a handshake leads to a view that `websocket` or `add_websocket` has registered."""
+    """Whether a handshake is answered here, not by a view that handles the connection itself (Flask's extensions)."""
     if app._refreshed is not app._version:
         app._refresh()
     try:
         return bool(_search_websocket(WebsocketContext(app, source), path)[0].own_websocket)
     except (HTTPException, RedirectRequired):
-        return False
+        return True
 
 
 def _adapter_of(ctx: AppContext) -> MapAdapter:

@@ -134,6 +134,10 @@ class LoopLife:
             else:
                 more = next(made, _END)
         if more is not _END:
+            for name, on_loop in (("aclose", True), ("close", False)):
+                if hasattr(made, name):
+                    await call(self.ctx, getattr(made, name), on_loop)
+                    break
             raise RuntimeError(
                 f"{made!r} of while_serving has yielded twice; expected one yield, between start and end"
             )

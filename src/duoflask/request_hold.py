@@ -20,19 +20,27 @@ class RequestHold:
         ctx: The request's context, which leaves the closing to this object.
     """
 
-    __slots__ = ("_body", "_count", "_lock", "_request")
+    __slots__ = ("_body", "_count", "_ended", "_lock", "_request")
 
     def __init__(self, ctx: AppContext) -> None:
         self._request = ctx.request
         self._body, ctx.body = ctx.body, None
         self._count = 1
+        self._ended = False
         self._lock = new_lock()
-        self._request.__dict__["close"] = self.release  # what the end of the request calls
+        self._request.__dict__["close"] = self.end  # what the end of the request calls
 
     def take(self) -> None:
         """Count one more."""
         with self._lock:
             self._count += 1
+
+    def end(self) -> None:
+        """Count the request itself no more, once: a view may close it as well."""
+        with self._lock:
+            ended, self._ended = self._ended, True
+        if not ended:
+            self.release()
 
     def release(self, _task: Any = None) -> None:
         """Count one less, and close what the request holds with the last."""

@@ -116,7 +116,7 @@ async def _answer(ctx: AppContext, error: HTTPException) -> Response:
 async def _cancelled_late(ctx: AppContext, seconds: float) -> tuple[Response | None, HTTPException | None]:
     """Run the step on the loop, in a scope that is cancelled at the deadline; the response, or why there is none."""
     response: Response | None = None
-    failure: Exception | None = None
+    failure: BaseException | None = None
     no_thread = False
     with anyio.CancelScope(deadline=anyio.current_time() + seconds):
         try:
@@ -124,8 +124,10 @@ async def _cancelled_late(ctx: AppContext, seconds: float) -> tuple[Response | N
         except Exception as exc:
             failure = exc
         except BaseException as exc:
-            no_thread = _was_withdrawn(exc)
-            raise
+            if ctx.on_loop:
+                no_thread = _was_withdrawn(exc)
+                raise
+            failure = exc  # SystemExit and the like, of a 'def' function
         if not ctx.on_loop:  # the scope belongs to the loop's task
             await to_loop()
     if failure is not None:

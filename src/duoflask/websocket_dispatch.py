@@ -236,14 +236,17 @@ async def _handle(ctx: WebsocketContext, error: Exception) -> Any:
     Raises:
         Exception: The error itself, if nobody handles it.
     """
-    rv = await ctx.plan.steps.handle_user_exception(ctx, error)
-    if ctx.websocket._state is not _OPEN:
-        return rv
-    if isinstance(error, HTTPException) and (error.code or 0) < 500:
-        await _close(ctx, _POLICY, _reason(error))
-    else:
-        await _close(ctx, _FAILURE)
-    return None
+    try:
+        rv = await ctx.plan.steps.handle_user_exception(ctx, error)
+        if ctx.websocket._state is not _OPEN:
+            return rv
+        if isinstance(error, HTTPException) and (error.code or 0) < 500:
+            await _close(ctx, _POLICY, _reason(error))
+        else:
+            await _close(ctx, _FAILURE)
+        return None
+    finally:
+        del error  # its traceback holds this frame: a cycle
 
 
 def _reason(error: HTTPException) -> str:

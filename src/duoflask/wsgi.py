@@ -183,6 +183,17 @@ class _AsyncBody(_Body):
             yield from pieces
 
 
+async def _back_on_loop(batches: Batches) -> BaseException | None:
+    """Go back to the portal; the cancellation that came meanwhile, if it belongs to a step that waits: its time-out."""
+    try:
+        await to_loop()
+    except BaseException as exc:
+        if not batches.waits:
+            raise
+        return exc
+    return None
+
+
 class _WSGIGateway:
     """What the dispatcher asks of this protocol."""
 
@@ -212,6 +223,7 @@ class _WSGIGateway:
         """Hand the response to the server, and wait until it has pulled the body or given it up."""
         if ctx.on_loop:
             await to_thread()
+        ctx.sent = True
         more = await hand_over(response)
         if ctx.stream_error is not None:
             raise ctx.stream_error
@@ -220,17 +232,14 @@ class _WSGIGateway:
             batches = Batches(ctx.pieces, encoded)
             try:
                 while more:
-                    await to_loop()
-                    batch = await batches.take()
+                    batch = await batches.take(await _back_on_loop(batches))
                     if not batch:
                         return
                     await to_thread()
                     more = await hand_over(batch)
             finally:
                 if batches.waits:
-                    if not ctx.on_loop:
-                        await to_loop()
-                    await batches.cancel()
+                    await batches.cancel(None if ctx.on_loop else await _back_on_loop(batches))
 
     def suspended(self, ctx: AppContext) -> bool:
         """Nobody can tell a WSGI application that its client has left."""

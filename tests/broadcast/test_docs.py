@@ -26,7 +26,7 @@ def blocks() -> list[str]:
 
 
 def test_examples_work(client: Callable[..., Any]) -> None:
-    from duoflask.globals import websocket
+    from duoflask import websocket
 
     names: dict[str, Any] = {"__name__": "a", "Empty": Empty, "websocket": websocket}
     code = "\n\n".join(blocks())

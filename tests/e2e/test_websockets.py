@@ -127,14 +127,24 @@ def test_many_sockets_and_long_ones(talk_uvicorn: Server) -> None:
     assert _noise(talk_uvicorn) == []
 
 
+def _cpu_seconds(server: Server) -> float:
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.mark.skipif(not FULL, reason="a measurement")
 def test_throughput_is_at_least_starlettes(start_talk: Callable[[str], Server]) -> None:
     servers = {"duoflask": start_talk("talk"), "starlette": start_talk("talk_starlette")}
     for sockets, messages in ((1000, 200), (10, 10_000)):
-        best = dict.fromkeys(servers, 1e9)
-        for _ in range(5):
+        rates = dict.fromkeys(servers, 0)
+        costs = dict.fromkeys(servers, 1e9)
+        for _ in range(4):
             for name, server in servers.items():  # they take turns
-                best[name] = min(best[name], _load(server, "echo", "/echo", sockets, messages))
-        rates = {name: round(sockets * messages / seconds) for name, seconds in best.items()}
-        print(sockets, messages, rates)  # noqa: T201 - the figures that the documentation quotes
-        assert rates["duoflask"] >= 0.97 * rates["starlette"], rates  # two measurements of one thing differ by so much
+                before = _cpu_seconds(server)
+                seconds = _load(server, "echo", "/echo", sockets, messages)
+                cost = (_cpu_seconds(server) - before) / sockets / messages * 1e6
+                rates[name] = max(rates[name], round(sockets * messages / seconds))
+                costs[name] = min(costs[name], round(cost, 1))
+        print(sockets, messages, "messages a second", rates, "us of the server's", costs)  # noqa: T201
+        # The server's own seconds: the machine has other things to do. Two measurements of one thing differ by 3%.
+        assert costs["duoflask"] <= 1.03 * costs["starlette"], (rates, costs)

@@ -48,8 +48,11 @@ class Batches:
         self._wanted: Any = None
 
     @types.coroutine
-    def take(self) -> Generator[Any, Any, list[bytes]]:
+    def take(self, thrown: BaseException | None = None) -> Generator[Any, Any, list[bytes]]:
         """Wait for the next piece; return it and what comes behind it without waiting. Empty at the end.
+
+        Args:
+            thrown: A cancellation that came while a step waited, and was not awaited: it is the step's.
 
         Raises:
             BaseException: What the iterator raised, once the pieces before it have been taken.
@@ -60,7 +63,7 @@ class Batches:
         while self._end is None:
             try:
                 if self._step is not None:
-                    piece = yield from self._waiting()
+                    piece = yield from self._waiting(thrown)
                 else:
                     self._step = step = _one(self._pieces)
                     try:
@@ -90,20 +93,22 @@ class Batches:
                     del end  # a frame that holds its own traceback is a cycle
         return taken
 
-    def _waiting(self) -> Generator[Any, Any, Any]:
+    def _waiting(self, thrown: BaseException | None = None) -> Generator[Any, Any, Any]:
         """Wait on in the step, for what it returns."""
         step, wanted = self._step, self._wanted
-        while True:
-            try:
-                answer = yield wanted
-            except BaseException as exc:
-                advance, argument = step.throw, exc
-            else:
-                advance, argument = step.send, answer
-            try:
-                wanted = advance(argument)
-            except StopIteration as stop:
-                return stop.value
+        try:
+            while True:
+                try:
+                    answer = (yield wanted) if thrown is None else None
+                except BaseException as exc:
+                    thrown = exc
+                try:
+                    wanted = step.send(answer) if thrown is None else step.throw(thrown)
+                except StopIteration as stop:
+                    return stop.value
+                thrown = None
+        finally:
+            thrown = None  # a frame that holds its own traceback is a cycle
 
     @property
     def waits(self) -> bool:
@@ -111,8 +116,12 @@ class Batches:
         return self._step is not None
 
     @types.coroutine
-    def cancel(self) -> Generator[Any, Any, None]:
-        """Let the step that waits end, soon or cancelled: the iterator can be closed then."""
+    def cancel(self, thrown: BaseException | None = None) -> Generator[Any, Any, None]:
+        """Let the step that waits end, soon or cancelled: the iterator can be closed then.
+
+        Args:
+            thrown: As for `take`.
+        """
         task, fired = asyncio.current_task(), []
 
         def give_up() -> None:
@@ -120,7 +129,7 @@ class Batches:
 
         timer = asyncio.get_running_loop().call_later(CANCEL_SECONDS, give_up)
         try:
-            yield from self._waiting()
+            yield from self._waiting(thrown)
         except (StopAsyncIteration, asyncio.CancelledError):
             if not fired and task.cancelling():  # type: ignore[union-attr]
                 raise

@@ -231,7 +231,10 @@ def drive(traveller: Traveller, coroutine: Work, thread_leg: ThreadLeg, wanted: 
                 if leg.wanted is None:
                     error = leg.error or cancellation
                     if error is not None:
-                        raise error
+                        try:
+                            raise error
+                        finally:
+                            del leg, error, cancellation  # a frame that holds its own traceback is a cycle
                     return leg.value
                 if cancellation is not None:
                     advance, argument = coroutine.throw, cancellation
@@ -246,7 +249,9 @@ def drive(traveller: Traveller, coroutine: Work, thread_leg: ThreadLeg, wanted: 
             wanted = run(advance, argument)
         except StopIteration as stop:
             return stop.value
-        advance, argument = coroutine.send, None
+        finally:
+            argument = None  # what was thrown in has a traceback that holds this frame: a cycle
+        advance = coroutine.send
 
 
 def nobody_waits_here(coroutine: Work, wanted: object) -> RuntimeError:

@@ -213,8 +213,12 @@ class _Trip:
 
 
 def _result(leg: Leg) -> Any:
-    if leg.error is not None:
-        raise leg.error
+    error, leg.error = leg.error, None  # a frame, or what it holds, that holds its own traceback is a cycle
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error
     return leg.value
 
 

@@ -190,6 +190,7 @@ class BackgroundTask:
         leg = run_leg(traveller, coroutine, coroutine.send, None)
         if leg.wanted is None:
             self._settle(leg)
+            del self, leg  # this frame is behind those of the error that the task holds: a cycle
         else:
             self._spawn(traveller, coroutine, workers, home)
 
@@ -211,8 +212,11 @@ class BackgroundTask:
             try:
                 leg = Leg(value=await drive(traveller, coroutine, workers.leg))
             except BaseException as exc:
+                assert exc.__traceback__ is not None  # it has just been raised
+                exc.__traceback__ = exc.__traceback__.tb_next  # without this frame, which holds the task: a cycle
                 leg = Leg(error=exc)
             self._settle(leg)
+            del leg
 
     def _begin(self, stop: Callable[[], Any] | None) -> bool:
         """Note that it runs now, and how it can be stopped; False if it has been withdrawn."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ..bridge import Home, loop_is_running, new_signal, portal
 
-__all__ = ["Waiting", "run_in_place", "run_later", "run_now"]
+__all__ = ["Waiting", "begin", "run_in_place", "run_later", "run_now"]
 
 _T = TypeVar("_T")
 
@@ -85,6 +85,15 @@ async def run_later(function: Callable[[], Awaitable[_T]]) -> _T:
     errand.begin()
     await Waiting(wait)
     return errand.result()  # type: ignore[no-any-return]
+
+
+def begin(function: Callable[[], Awaitable[Any]]) -> None:
+    """Run a coroutine function on the portal; nobody waits for it, nor learns what it raises."""
+    _Errand(function, _nothing).begin()
+
+
+def _nothing() -> None:
+    pass
 
 
 def run_in_place(coroutine: Coroutine[Any, Any, _T]) -> _T:

@@ -14,7 +14,7 @@ import anyio
 
 from ..bridge import Home, loop_is_running, new_lock, new_signal
 from .backend import Backend, logger
-from .errands import Waiting, run_in_place, run_later, run_now
+from .errands import Waiting, begin, run_in_place, run_later, run_now
 from .message import Message, Position, Record, dump_positions
 
 __all__ = ["Subscription", "SubscriptionEnded"]
@@ -174,7 +174,7 @@ class Subscription:
             else:
                 run_in_place(self._attach())
         except BaseException:
-            self.end()  # then an errand that is still under way detaches
+            self._abandon()
             raise
 
     def pull_now(self, seconds: float | None) -> Sequence[Message] | None:
@@ -230,7 +230,7 @@ class Subscription:
             else:
                 run_in_place(self._attach())
         except BaseException:
-            self.end()
+            self._abandon()
             raise
 
     async def pull(self, seconds: float | None) -> Sequence[Message] | None:
@@ -271,8 +271,14 @@ class Subscription:
 
     async def _attach(self) -> None:
         await self._backend.attach(self, self._after)
-        if self._ended:  # whoever waited has been cancelled, and nobody will close this
+        if self._ended:  # see `_abandon`
             await self._backend.detach(self)
+
+    def _abandon(self) -> None:
+        """Whoever began this will not close it: he has been cancelled, it may be while it is being attached."""
+        self.end()
+        if self._backend.does_io:
+            begin(self._detach)
 
     async def _detach(self) -> None:
         await self._backend.detach(self)

@@ -69,7 +69,11 @@ class Link:
             crossorigin = as_ == "font"
         self.parameters: dict[str, Any] = {"rel": rel, "as": as_, "crossorigin": crossorigin}
         for name, value in parameters.items():
-            self.parameters[name.strip("_").replace("_", "-")] = value
+            parameter = name.strip("_").replace("_", "-")
+            if TOKEN_RE.fullmatch(parameter) is None:
+                raise ValueError(f"invalid name of a link's parameter; expected a token; got {name!r}")
+            self.parameters[parameter] = value
+        self.to_header()  # a value that is none is an error here, not where it is sent
 
     def to_header(self) -> str:
         """Return it as a value of `Link`."""
@@ -77,8 +81,6 @@ class Link:
         for name, value in self.parameters.items():
             if value is None or value is False:
                 continue
-            if TOKEN_RE.fullmatch(name) is None:
-                raise ValueError(f"invalid name of a link's parameter; expected a token; got {name!r}")
             parts.append(name if value is True else f"{name}={quote_header_value(value)}")
         return check_field_value("; ".join(parts))
 

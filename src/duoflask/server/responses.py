@@ -131,7 +131,7 @@ class ResponseWriter:
             raise ValueError(f"invalid Content-Length of the response; expected one number; got {value!r}")
         self._left = int(text)
 
-    def body(self, data: bytes, more: bool) -> tuple[bytes | memoryview, ...]:
+    def body(self, data: bytes, more: bool) -> tuple[bytes, ...]:
         """Return what to send for a piece of the body, the head before the first; one write if it is small.
 
         Raises:
@@ -155,11 +155,7 @@ class ResponseWriter:
             if not more:
                 suffix += b"0\r\n\r\n"
         if size > MAX_JOINED:
-            if not prefix:
-                return data, suffix
-            # A head that goes alone wakes the client for 200 bytes.
-            view = memoryview(data)
-            return prefix + view[:MAX_JOINED], view[MAX_JOINED:], suffix
+            return prefix, data, suffix
         return (prefix + data + suffix,)
 
     def _count(self, size: int, more: bool) -> None:

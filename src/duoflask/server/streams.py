@@ -15,7 +15,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
 from anyio import BrokenResourceError, ClosedResourceError, EndOfStream, Lock, move_on_after
 from anyio.abc import ByteStream, SocketAttribute
@@ -47,7 +47,7 @@ class Stream(Protocol):
         """Return some bytes, or b"" after the peer's last."""
         ...
 
-    def write(self, data: bytes | memoryview) -> bool:
+    def write(self, data: bytes) -> bool:
         """Take bytes to send; False if `drain` must be awaited before the next write."""
         ...
 
@@ -164,7 +164,7 @@ class AsyncioStream(asyncio.Protocol):
                 self._transport.resume_reading()
         return data
 
-    def write(self, data: bytes | memoryview) -> bool:
+    def write(self, data: bytes) -> bool:
         if self._lost:
             raise PeerGone
         self._transport.write(data)
@@ -240,7 +240,7 @@ class AnyioStream:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream: ByteStream = stream
-        self._pending: list[bytes | memoryview] = []
+        self._pending: list[bytes] = []
         self._sending = Lock(fast_acquire=True)
         self.client = _address(stream.extra(SocketAttribute.remote_address, None), peer=True)
         self.server = _address(stream.extra(SocketAttribute.local_address, None), peer=False)
@@ -253,7 +253,7 @@ class AnyioStream:
         except (BrokenResourceError, ClosedResourceError):
             raise PeerGone from None
 
-    def write(self, data: bytes | memoryview) -> bool:
+    def write(self, data: bytes) -> bool:
         self._pending.append(data)
         return False
 
@@ -262,7 +262,7 @@ class AnyioStream:
             async with self._sending:  # a WebSocket's two tasks both send
                 pending, self._pending = self._pending, []
                 for data in pending:
-                    await self._stream.send(cast("bytes", data))  # any buffer will do
+                    await self._stream.send(data)
         except (BrokenResourceError, ClosedResourceError):
             raise PeerGone from None
 

@@ -17,7 +17,7 @@ own: ContextVar[str] = ContextVar("own")
 counts = {"met": 0, "stopped": 0, "torn down": 0}
 
 
-@app.before_websocket
+@app.before_websocket(inline=True)
 def met() -> None:
     counts["met"] += 1
     if "name" in request.args:
@@ -26,7 +26,7 @@ def met() -> None:
         own.set(g.name)
 
 
-@app.teardown_websocket
+@app.teardown_websocket(inline=True)
 def torn_down(error: BaseException | None) -> None:
     counts["torn down"] += 1
 
