@@ -20,7 +20,6 @@ import functools
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .bridge import current_home, home_of_context, starts_on_loop
@@ -149,12 +148,13 @@ class AppContext(Exchange):
             request.routing_exception = self.routing_exception
         if self.body is not None:
             request._body = self.body
+        elif not self.has_body and self.rule is not None and self.rule.stream_body:
+            request._body = StreamedBody.empty()
         if self.limits is not None:
             request._limits = self.limits
-        if self.gateway is not None and self.length_error is None and not self.transfer_coded:
-            request._announced = self.declared_length
-        if self.body is None and not self.has_body and self.rule is not None and self.rule.stream_body:
-            request._body = StreamedBody.empty()
+        length = self.declared_length
+        if length is not None and self.gateway is not None and self.length_error is None and not self.transfer_coded:
+            request._announced = length
 
     @property
     def session(self) -> SessionMixin:
@@ -218,11 +218,9 @@ class AppContext(Exchange):
         )
         twin._g = self.g  # shared by reference: it must exist before both can mean the same one
         twin.plan, twin.rule, twin.view_args = self.plan, self.rule, self.view_args
-        twin.routing_exception = self.routing_exception
-        twin.body = self.body
+        twin.routing_exception, twin.body = self.routing_exception, self.body
         twin._url_adapter = self._url_adapter
-        twin._flashes = self._flashes
-        twin._loaded_session = self._loaded_session
+        twin._flashes, twin._loaded_session = self._flashes, self._loaded_session
         twin._torn_down = True
         return twin
 
@@ -281,9 +279,7 @@ class AppContext(Exchange):
         self.push()
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, exc_type: Any, exc: BaseException | None, tb: Any) -> None:
         self.pop(exc)
 
     async def __aenter__(self) -> AppContext:
@@ -291,9 +287,7 @@ class AppContext(Exchange):
         await self.app._load_session(self)
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, exc_type: Any, exc: BaseException | None, tb: Any) -> None:
         self._require_pushed()
         try:
             if self._pushes == 1 and not self._torn_down:
