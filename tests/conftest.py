@@ -16,7 +16,8 @@ from duoflask.bridge import current_portal
 from duoflask.ctx import _cv_app
 from duoflask.testing import create_environ
 
-# `make fuzz`: many more draws, and as many for the tests that count cases of their own (tests/routing).
+# `make fuzz`: many more draws, and as many for the tests that count cases of their own
+# (test_against_werkzeug.py in tests/http and in tests/routing).
 settings.register_profile("fuzz", max_examples=20_000, deadline=None)
 
 

@@ -292,6 +292,8 @@ def test_defaults_are_those_of_flask() -> None:
         "SESSION_KEY_PREFIX",
         "SESSION_STORE",
         "SESSION_STORE_TIMEOUT",
+        "WEBSOCKET_MAX_MESSAGE_SIZE",
+        "WEBSOCKET_PING_INTERVAL",
         "WORKER_THREADS",
     }
 
@@ -485,7 +487,9 @@ def listened(app: Any, **kwargs: Any) -> tuple[Any, ...]:
     """What `app.run` hands to the server."""
     calls: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("duoflask.development.run", lambda app, host, port, **options: calls.append((host, port, options)))
+        patch.setattr(
+            "duoflask.development.run", lambda app, host, port, **options: calls.append((host, port, options))
+        )
         app.run(**kwargs)
     return calls[0]
 

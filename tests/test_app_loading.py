@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from duoflask import current_app, g, request, session
 from duoflask.app_loading import (
     NoAppException,
     ScriptInfo,
@@ -180,3 +181,16 @@ def test_debug_flag_is_set(value: str | None, debug: bool, monkeypatch: pytest.M
     if value is not None:
         monkeypatch.setenv("FLASK_DEBUG", value)
     assert ScriptInfo(create_app=App).load_app().debug is debug
+
+
+def test_proxies_and_odd_objects_beside_the_app_are_passed_over() -> None:
+    """`from duoflask import request` stands in most modules that have an app under a name of its own."""
+
+    class Odd:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    app = App()
+    others = {"request": request, "session": session, "g": g, "current_app": current_app, "odd": Odd()}
+    assert find_best_app(module(**others, site=app)) is app
+    assert find_best_app(module(**others, create_app=lambda: app)) is app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import io
 import os
 import subprocess
@@ -933,3 +934,109 @@ print("done")
 def test_background_work_under_gevent():
     done = subprocess.run([sys.executable, "-c", GEVENT], timeout=60, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+def test_failure_of_handle_background_exception_is_logged(client, caplog):
+    class App(DuoFlask):
+        def handle_background_exception(self, error):
+            raise LookupError("the report failed")
+
+    app = App(__name__)
+
+    def fail():
+        raise ValueError("the task failed")
+
+    app.add_url_rule("/", "view", lambda: app.add_background_task(fail) or "ok")
+    served = client(app)
+    served.get("/")
+    served.close()
+    gc.collect()
+    assert "the report failed" in caplog.text
+    assert "the task failed" in caplog.text
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_view_that_closes_its_request_leaves_the_body_to_a_task(loop_client, colour):
+    app = DuoFlask(__name__)
+    seen: list[bytes] = []
+    go_on = threading.Event()
+
+    def task():
+        go_on.wait(10)
+        seen.append(request.get_data())
+
+    def view():
+        app.add_background_task(task)
+        request.close()
+        return "ok"
+
+    app.add_url_rule("/", "view", coloured(colour, view), methods=["POST"])
+    served = loop_client(app)
+    served.post("/", data=b"body")
+    go_on.set()
+    served.close()
+    assert seen == [b"body"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_withdrawn_coroutine_is_closed():
+    app = DuoFlask(__name__)
+    ran: list[int] = []
+
+    async def work():
+        ran.append(1)
+
+    async def main():
+        coroutine = work()
+        task = app.create_task(coroutine)
+        assert task.cancel()
+        for _ in range(3):  # the loop finds out that there is nothing to begin with
+            await anyio.lowlevel.checkpoint()
+        assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+
+    anyio.run(main)
+    assert ran == []
+
+
+def test_what_is_no_function_is_refused_where_it_is_given():
+    app = DuoFlask(__name__)
+
+    async def work():
+        pass
+
+    coroutine = work()
+    with pytest.raises(TypeError, match="create_task"):
+        app.add_background_task(coroutine)
+    coroutine.close()
+    with pytest.raises(TypeError, match="not called yet"):
+        app.submit(None)
+    with app.test_request_context(), pytest.raises(TypeError, match="not called yet"):
+        after_response(None)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("view_colour", COLOURS)
+def test_sync_client_on_a_running_loop_waits_for_tasks(colour, view_colour):
+    app = DuoFlask(__name__)
+    seen: list[str] = []
+
+    def start_up():
+        app.state.name = "state"
+
+    def task():
+        seen.append(f"{request.path} {app.state.name}")
+
+    def view():
+        app.add_background_task(coloured(colour, task))
+        after_response(coloured(colour, task))
+        return app.state.name
+
+    app.before_serving(coloured(colour, start_up))
+    app.add_url_rule("/", "view", coloured(view_colour, view))
+
+    async def main():
+        with app.test_client(protocol="wsgi") as served:
+            assert served.get("/").text == "state"
+
+    anyio.run(main)
+    assert seen == ["/ state", "/ state"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import celery._state
@@ -16,20 +13,10 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from dramatiq.brokers.stub import StubBroker
 
-PAGE = Path(__file__).parents[1] / "docs" / "background.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+from .pages import Page
 
-
-_numbers = itertools.count()
-
-
-def example(word: str, **replaced: str) -> dict[str, Any]:
-    (block,) = [block for block in BLOCKS if word in block]
-    for old, new in replaced.items():
-        block = block.replace(old, new)
-    names: dict[str, Any] = {"__name__": f"hello{next(_numbers)}"}  # queues know their functions by it
-    exec(compile(block, str(PAGE), "exec"), names)
-    return names
+PAGE = Page("background")
+example = PAGE.example
 
 
 def test_start_up(client):
@@ -49,9 +36,8 @@ def test_background_tasks(client):
 
 @pytest.fixture
 def celery_names() -> Iterator[dict[str, Any]]:
-    names = example(
-        "celery_init_app(app: Flask)", **{'redis://localhost"}': 'cache+memory://"}', "redis://": "memory://"}
-    )
+    (block,) = [block for block in PAGE.fenced if "celery_init_app(app: Flask)" in block]
+    names = PAGE.run(block.replace('redis://localhost"}', 'cache+memory://"}').replace("redis://", "memory://"))
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     yield names

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import types
+from pathlib import Path
+
 import pytest
 
 from duoflask import Flask, banner
-from duoflask.banner import production_commands, show_server_banner
+from duoflask.banner import found_path, production_commands, show_server_banner
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,23 @@ from duoflask.banner import production_commands, show_server_banner
 )
 def test_commands_for_production(import_path: str, commands: list[str]) -> None:
     assert production_commands(import_path) == commands
+
+
+def test_application_is_found_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    app, other = Flask("hello"), Flask("other")
+    hello = types.ModuleType("hello")
+    hello.__file__ = str(tmp_path / "hello.py")
+    monkeypatch.setitem(sys.modules, "hello", hello)
+    assert found_path(app, "hello:shop") == "hello:shop"
+    assert found_path(app, "hello") == "hello"
+    hello.create_app = lambda: app  # type: ignore[attr-defined]
+    assert found_path(app, "hello") == "hello:create_app()"
+    hello.app, hello.site = other, app  # type: ignore[attr-defined]
+    assert found_path(app, "hello") == found_path(app, str(tmp_path / "hello.py")) == "hello:site"
+    monkeypatch.setitem(sys.modules, "app", hello)
+    assert found_path(app, None) == "hello:site"
+    monkeypatch.delitem(sys.modules, "app")
+    assert found_path(app, None) is None
 
 
 def test_banner_is_printed_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import ssl
+import subprocess
 import sys
 import types
 from collections.abc import Iterator
@@ -214,6 +215,11 @@ def test_version_is_shown() -> None:
     result = CliRunner().invoke(cli, ["--version"])
     assert result.output.startswith(f"Python {sys.version_info[0]}.")
     assert "duoflask " in result.output
+
+
+def test_package_can_be_run() -> None:
+    done = subprocess.run([sys.executable, "-m", "duoflask", "--version"], capture_output=True, text=True, check=True)
+    assert "duoflask " in done.stdout and done.stderr == ""
 
 
 def test_commands_of_the_application_are_found() -> None:

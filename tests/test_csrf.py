@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import duoflask
-from duoflask import request, session
+from duoflask import request, session, websocket
 from duoflask.csrf import CSRFError, CSRFProtect, csrf_token
+from duoflask.testing import WebsocketResponseError
 
 
 def build(**config: Any) -> Any:
@@ -194,6 +195,75 @@ def test_exempt_views_and_blueprints(client: Callable[..., Any]) -> None:
         assert browser.post("/api", headers=headers).text == "api"
     with pytest.raises(TypeError, match="expected a view function or a blueprint; got int"):
         protect.exempt(5)
+
+
+def _sockets() -> Any:
+    app = build(CSRF_TRUSTED_ORIGINS=["https://app.example.com"])
+
+    @app.websocket("/socket")
+    async def socket() -> None:
+        await websocket.send(session.get("user", "nobody"))
+
+    @app.websocket("/socket/def")
+    def blocking() -> None:
+        websocket.send(session.get("user", "nobody"))
+
+    @app.websocket("/socket/open")
+    @app.extensions["made"].exempt
+    async def for_all() -> None:
+        await websocket.send("hello")
+
+    return app
+
+
+OWN_SOCKETS = [
+    {},
+    {"Origin": "http://localhost"},
+    {"Origin": "https://localhost"},
+    {"Origin": "https://app.example.com"},
+    {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"},
+]
+
+
+@pytest.mark.parametrize("path", ["/socket", "/socket/def"])
+@pytest.mark.parametrize("headers", OWN_SOCKETS)
+def test_own_pages_open_websockets(client: Callable[..., Any], headers: dict[str, str], path: str) -> None:
+    browser = client(_sockets())
+    browser.get("/login")
+    with browser.websocket(path, headers=headers) as ws:
+        assert ws.receive() == "ada"
+
+
+OTHER_SOCKETS = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://localhost:8000"},
+    {"Origin": "http://localhost.evil.example"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "https://app.example.com.evil.example"},
+    {"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("path", ["/socket", "/socket/def"])
+@pytest.mark.parametrize("headers", OTHER_SOCKETS)
+def test_other_sites_open_no_websockets(client: Callable[..., Any], headers: dict[str, str], path: str) -> None:
+    browser = client(_sockets())
+    browser.get("/login")
+    with pytest.raises(WebsocketResponseError) as caught, browser.websocket(path, headers=headers):
+        pass
+    assert caught.value.response.status_code == 403
+    with browser.websocket("/socket/open", headers=headers) as ws:
+        assert ws.receive() == "hello"
+
+
+def test_page_without_tls_opens_no_websocket_of_a_site_with_it(client: Callable[..., Any]) -> None:
+    browser = client(_sockets())
+    with pytest.raises(WebsocketResponseError):
+        browser.websocket("/socket", base_url="https://localhost", headers={"Origin": "http://localhost"}).__enter__()
+    with browser.websocket("/socket", base_url="https://localhost", headers={"Origin": "https://localhost"}) as ws:
+        assert ws.receive() == "nobody"
 
 
 @pytest.mark.parametrize("origin", ["https://app.example.co", "https", "", "https://app.example.com"])

@@ -231,6 +231,32 @@ def test_url_value_preprocessor_sees_none_where_no_rule_matched(client: Any) -> 
     assert seen == [(None, None)]
 
 
+@pytest.mark.parametrize("colour", ["d", "a"])
+@pytest.mark.parametrize("key", [404, exceptions.NotFound, exceptions.HTTPException, Exception])
+def test_404_of_the_router_has_a_handler_from_its_registration_to_its_removal(
+    client: Any, colour: str, key: Any
+) -> None:
+    app = duoflask.Flask("app")
+    client = client(app)
+    assert client.get("/nothing").status_code == 404
+    code, kind = (key, exceptions.NotFound) if isinstance(key, int) else (None, key)
+    app.error_handler_spec[None][code][kind] = paint(lambda error: (error.name, 410), colour)
+    answer = client.get("/nothing")
+    assert (answer.status_code, answer.text) == (410, "Not Found")
+    app.error_handler_spec[None][code].clear()
+    assert client.get("/nothing").status_code == 404
+
+
+def test_404_of_the_router_is_trapped_from_the_setting_on(client: Any) -> None:
+    app = duoflask.Flask("app")
+    client = client(app)
+    assert client.get("/nothing").status_code == 404
+    app.config["TRAP_HTTP_EXCEPTIONS"] = True
+    assert client.get("/nothing").status_code == 500
+    app.trap_http_exception = lambda error: False
+    assert client.get("/nothing").status_code == 404
+
+
 def test_view_runs_after_a_hook_has_read_the_request(client: Any) -> None:
     app = duoflask.Flask("app")
     app.before_request(lambda: None if duoflask.request.args["a"] == "1" else "no")

@@ -11,7 +11,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from duoflask import DuoFlask, abort, g, request, url_for
+from duoflask import DuoFlask, abort, after_response, g, request, url_for
 
 PATHS = ["/text", "/async", "/object", "/abort", "/missing", "/stream", "/async-stream", "/failure", "/unhandled"]
 
@@ -164,3 +164,134 @@ def test_registries_outlive_their_app() -> None:
     hooks = DuoFlask(__name__).before_request_funcs
     hooks.setdefault(None, []).append(len)
     assert hooks[None] == [len]
+
+
+AT_THE_END = {
+    "task", "async-task", "failing-task", "failing-async-task", "cancelled-task", "after-response", "stream-fails",
+    "async-stream-fails", "send-fails", "time-out", "teardown-fails",
+}  # fmt: skip
+
+
+@pytest.fixture
+def ending_app() -> DuoFlask:
+    """An app whose requests end in other ways than with a response, or not with it, and wait for `app.tasks`."""
+    app = DuoFlask(__name__)
+    app.logger.disabled = True
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.tasks = []  # type: ignore[attr-defined]
+
+    def task(fails: bool = False) -> str:
+        if fails:
+            raise LookupError(request.path)
+        return request.path
+
+    async def async_task(fails: bool = False) -> str:
+        await asyncio.sleep(0)
+        return task(fails)
+
+    def submitting(function: Any, *args: Any) -> Any:
+        def view() -> str:
+            app.tasks.append(app.submit(function, *args))  # type: ignore[attr-defined]
+            return "text"
+
+        return view
+
+    def pieces() -> Any:
+        yield "a"
+        raise LookupError(request.path)
+
+    async def async_pieces() -> Any:
+        yield "a"
+        raise LookupError(request.path)
+
+    async def cancelling() -> str:
+        made = app.create_task(asyncio.sleep(100))
+        await asyncio.sleep(0)
+        made.cancel()
+        app.tasks.append(made)  # type: ignore[attr-defined]
+        return "text"
+
+    def ending() -> str:
+        after_response(lambda response: task(response.status_code == 200))
+        return "text"
+
+    async def waiting() -> None:
+        await asyncio.sleep(100)
+
+    app.add_url_rule("/task", "task", submitting(task))
+    app.add_url_rule("/async-task", "async-task", submitting(async_task))
+    app.add_url_rule("/failing-task", "failing-task", submitting(task, True))
+    app.add_url_rule("/failing-async-task", "failing-async-task", submitting(async_task, True))
+    app.add_url_rule("/cancelled-task", "cancelled-task", cancelling)
+    app.add_url_rule("/after-response", "after-response", ending)
+    app.add_url_rule("/stream-fails", "stream-fails", pieces)
+    app.add_url_rule("/async-stream-fails", "async-stream-fails", async_pieces)
+    app.add_url_rule("/send-fails", "send-fails", lambda: iter(["a", request.path]))
+    app.add_url_rule("/time-out", "time-out", waiting, timeout=0.001)
+    app.add_url_rule("/teardown-fails", "teardown-fails", lambda: "text")
+
+    @app.teardown_request
+    def teardown(error: BaseException | None) -> None:
+        if request.path == "/teardown-fails":
+            raise LookupError(request.path)
+
+    return app
+
+
+def _end_tasks(app: Any) -> None:
+    tasks, app.tasks = app.tasks, []
+    for task in (*tasks, *app.background_tasks):
+        assert task.wait(10)
+        try:
+            task.exception()
+        except Exception:
+            assert task.cancelled()
+
+
+@pytest.mark.parametrize("path", sorted(AT_THE_END))
+def test_wsgi_request_that_ends_otherwise_leaves_no_cycle(ending_app: DuoFlask, path: str) -> None:
+    def serve() -> None:
+        environ: dict[str, Any] = {"PATH_INFO": f"/{path}"}
+        setup_testing_defaults(environ)
+        try:
+            body = ending_app(environ, lambda status, headers, exc_info=None: None)
+            close = getattr(body, "close", bool)
+            try:
+                b"".join(body)
+            finally:
+                close()
+        except LookupError:
+            pass
+        _end_tasks(ending_app)
+
+    assert _cycles(serve, 10) < 1
+
+
+@pytest.mark.parametrize("path", sorted(AT_THE_END))
+def test_asgi_request_that_ends_otherwise_leaves_no_cycle(ending_app: DuoFlask, path: str) -> None:
+    async def request() -> None:
+        never = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await never.wait()
+            raise AssertionError("nobody sets it")
+
+        async def send(message: dict[str, Any]) -> None:
+            if path == "send-fails" and message["type"] == "http.response.body":
+                raise OSError("the client has left")
+
+        scope = {"type": "http", "method": "GET", "path": f"/{path}", "query_string": b"", "headers": [(b"host", b"h")]}
+        try:
+            await ending_app(scope, receive, send)
+        except (OSError, LookupError):
+            pass
+        for task in list(ending_app.background_tasks):
+            while not task.done():
+                await asyncio.sleep(0.001)
+        for _ in range(3):  # watches that were started end at the loop's next turns
+            await asyncio.sleep(0)
+        _end_tasks(ending_app)
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        assert _cycles(lambda: loop.run_until_complete(request()), 10) < 1

@@ -133,3 +133,36 @@ def test_bad_links_raise(loop_client):
 def test_outside_a_request():
     with pytest.raises(RuntimeError, match="no request is active"):
         early_hints(["/a.css"])
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_wsgi_server_is_told_nothing_once_the_response_has_begun(wsgi_call, colour):
+    sent: list[Any] = []
+    app = DuoFlask(__name__)
+
+    def body():
+        yield str(early_hints(["/a.css"]))
+
+    async def body_async():
+        yield str(await early_hints(["/a.css"]))
+
+    app.add_url_rule("/", "view", body if colour == "def" else body_async)
+    call = wsgi_call(app, environ_overrides={"wsgi.early_hints": sent.append})
+    assert call.read() == "False"
+    assert sent == []  # a server writes them into the body
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_no_links_are_no_hint(wsgi_call, colour):
+    sent: list[Any] = []
+    app = DuoFlask(__name__)
+
+    def view():
+        return str(early_hints([]))
+
+    async def view_async():
+        return str(await early_hints([]))
+
+    app.add_url_rule("/", "view", view if colour == "def" else view_async)
+    assert wsgi_call(app, environ_overrides={"wsgi.early_hints": sent.append}).read() == "False"
+    assert sent == []

@@ -19,7 +19,7 @@ import werkzeug.serving
 
 import duoflask
 from duoflask import serving
-from duoflask.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler, make_server, run_simple
+from duoflask.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler, make_server
 
 
 def hello(environ: Any, start_response: Any) -> list[bytes]:
@@ -172,10 +172,7 @@ def test_classes_and_arguments_are_those_that_extensions_use() -> None:
     server.server_close()
 
 
-def test_tls_and_several_processes_are_refused_with_what_to_do() -> None:
-    for make in (make_server, run_simple):
-        with pytest.raises(RuntimeError, match="no TLS yet; pass ssl_context=None"):
-            make("127.0.0.1", 0, hello, ssl_context="adhoc")  # type: ignore[operator]
+def test_several_processes_are_refused_with_what_to_do() -> None:
     with pytest.raises(ValueError, match="Take gunicorn"):
         make_server("127.0.0.1", 0, hello, processes=2)
 

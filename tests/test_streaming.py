@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import logging
@@ -611,3 +612,35 @@ def test_nothing_is_logged_by_a_stream_that_ends(loop_client: Any, caplog: Any) 
     with caplog.at_level(logging.INFO):
         assert [made.get(f"/{colour}").text for colour in COLOURS] == ["ab", "ab"]
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("scope", ["anyio", "asyncio"])
+@pytest.mark.parametrize("given_up", [False, True])
+def test_a_time_out_in_an_async_body_that_passes_while_the_server_writes(
+    wsgi_call: Any, scope: str, given_up: bool
+) -> None:
+    app, seen, over = DuoFlask("app"), [], threading.Event()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"0"
+        yield b"1"
+        asyncio.get_running_loop().call_later(0.05, over.set)
+        if scope == "anyio":
+            with anyio.move_on_after(0.01):
+                await anyio.sleep(100)
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await asyncio.sleep(100)
+        seen.append("went on")
+        yield b"2"
+
+    app.add_url_rule("/", "view", chunks)
+    call = wsgi_call(app)
+    pieces = iter(call.body)
+    assert [next(pieces), next(pieces)] == [b"0", b"1"]
+    assert over.wait(10)  # the batch is with the server all the while
+    if not given_up:
+        assert list(pieces) == [b"2"]
+    call.body.close()
+    assert seen == ["went on"]

@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[1] / "docs" / "streaming.md"
-
-
-def blocks() -> list[str]:
-    """The indented blocks of the page."""
-    found: list[list[str]] = [[]]
-    for line in PAGE.read_text().splitlines():
-        if line.startswith("    ") or (not line and found[-1]):
-            found[-1].append(line)
-        elif found[-1]:
-            found.append([])
-    return [textwrap.dedent("\n".join(lines)) for lines in found if lines]
+from .pages import Page
 
 
 def test_examples_work(loop_client: Any) -> None:
@@ -37,16 +24,15 @@ def test_examples_work(loop_client: Any) -> None:
         return files[-1]
 
     names: dict[str, Any] = {
-        "__name__": "a",
         "fetch_rows": fetch_rows,
         "charge": charge,
         "open_export": open_export,
         "steps": lambda: [lambda: done.append("step")],
     }
-    code = "\n\n".join(blocks())
+    page = Page("streaming")
+    code = "\n\n".join(page.indented)
     assert code.count("@app.") == 5
-    exec(compile(code, str(PAGE), "exec"), names)
-    client = loop_client(names["app"])
+    client = loop_client(page.run(code, **names)["app"])
     assert client.get("/lines?user=Ada").text == "".join(f"{number} for Ada at /lines\n" for number in range(3))
     assert client.get("/rows.csv").text == "1,Ada\n"
     assert client.post("/pay").text == "paid"

@@ -411,3 +411,34 @@ def test_late_def_view_costs_no_processor(loop_client):
     before_all = time.process_time()
     assert served.get("/").text == "late"
     assert time.process_time() - before_all < 0.5
+
+
+@pytest.mark.parametrize("hooks", ["none", "async def"])
+def test_exit_of_a_def_view_passes_through(loop_client, hooks):
+    class Exit(BaseException):
+        pass
+
+    app = quiet(DuoFlask(__name__))
+    ends: list[Any] = []
+
+    if hooks == "async def":
+
+        @app.before_request
+        async def before():
+            await anyio.lowlevel.checkpoint()
+
+    @app.get("/", timeout=30)
+    def view():
+        raise Exit
+
+    @app.teardown_request
+    def teardown(error):
+        ends.append(type(error))
+
+    with pytest.raises(BaseException) as caught:  # trio may put it into a group
+        loop_client(app).get("/")
+    raised = caught.value
+    while isinstance(raised, BaseExceptionGroup):
+        (raised,) = raised.exceptions
+    assert type(raised) is Exit
+    assert ends == [Exit]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -16,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from duoflask import Blueprint, DuoFlask, current_app, g, has_request_context
+from duoflask import Blueprint, DuoFlask, current_app, g, has_request_context, request
 from duoflask.signals import got_serving_exception
 
 COLOURS = ["def", "async def"]
@@ -320,13 +321,21 @@ def test_function_without_a_yield_is_refused(wsgi_call, caplog, colour):
 def test_second_yield_is_an_error(client, colour):
     app = DuoFlask(__name__)
 
+    ends: list[str] = []
+
     def plain():
-        yield
-        yield
+        try:
+            yield
+            yield
+        finally:
+            ends.append("closed")
 
     async def asynchronous():
-        yield
-        yield
+        try:
+            yield
+            yield
+        finally:
+            ends.append("closed")
 
     app.while_serving(plain if colour == "def" else asynchronous)
     app.add_url_rule("/", "view", lambda: "ok")
@@ -334,6 +343,7 @@ def test_second_yield_is_an_error(client, colour):
     served.get("/")
     with pytest.raises(Exception, match="yielded twice"):
         served.close()
+    assert ends == ["closed"]
 
 
 @pytest.mark.anyio
@@ -516,3 +526,62 @@ def test_portal_thread_ends_generators_from_another_thread(wsgi_call):
     assert calls == ["1 up", "2 up"]
     app._lifecycle.stop_portal()
     assert calls == ["1 up", "2 up", "2 down", "1 down"]
+
+
+def keeping_app() -> tuple[DuoFlask, list[weakref.ref[Any]]]:
+    app = DuoFlask(__name__)
+    requests: list[weakref.ref[Any]] = []
+
+    @app.while_serving
+    async def database():
+        yield
+
+    @app.get("/")
+    def view():
+        requests.append(weakref.ref(request._get_current_object()))
+        return "ok"
+
+    return app, requests
+
+
+@pytest.mark.anyio
+async def test_what_stays_open_does_not_keep_the_first_request(channel):
+    app, requests = keeping_app()
+    await channel("/").serve(app)
+    await channel("/").serve(app)
+    gc.collect()
+    assert [made() for made in requests] == [None, None]
+
+
+def test_what_stays_open_on_the_portal_does_not_keep_the_first_request(wsgi_call):
+    app, requests = keeping_app()
+    assert wsgi_call(app).read() == "ok"
+    gc.collect()
+    try:
+        assert requests[0]() is None
+    finally:
+        app._lifecycle.stop_portal()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_two_threads_with_the_first_request_of_a_forked_child_start_up_once():
+    code = (
+        "import os, sys, threading\n"
+        "from duoflask import DuoFlask\n"
+        "app = DuoFlask('x')\n"
+        "@app.while_serving\n"
+        "def one():\n"
+        "    print('up', flush=True)\n"
+        "    yield\n"
+        "app.add_url_rule('/', 'view', lambda: 'ok')\n"
+        "def get(): assert app.test_client().get('/').text == 'ok'\n"
+        "get()\n"
+        "sys.setswitchinterval(1e-6)\n"
+        "if os.fork() == 0:\n"
+        "    threads = [threading.Thread(target=get) for _ in range(8)]\n"
+        "    [thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "    sys.stdout.flush(); os._exit(0)\n"
+        "os.wait(); os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    assert done.stdout == "up\nup\n"

@@ -7,7 +7,7 @@ rule it has in `linking`, Flask's override points in `overrides`.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from .app_tasks import AppTasks
@@ -138,6 +138,35 @@ class DuoFlask(AppTasks):
             )
         finally:
             self._got_first_request = False
+
+    def run_task(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 5000,
+        debug: bool | None = None,
+        ca_certs: str | None = None,
+        certfile: str | None = None,
+        keyfile: str | None = None,
+        shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
+    ) -> Coroutine[Any, Any, None]:
+        """Serve the app with the built-in server on the running loop; Quart's name for `duoflask.server.serve`.
+
+        Args:
+            host: The address to listen on.
+            port: 0 takes a free port.
+            debug: Sets `app.debug` first; there is no reloader.
+            ca_certs: A file of certificates; each client must show one that they have signed.
+            certfile: For HTTPS: the file of the certificate.
+            keyfile: The file of its key.
+            shutdown_trigger: The server stops when this returns; without it, on SIGINT and SIGTERM.
+
+        Raises:
+            OSError: A file that cannot be read; when awaited, an address that cannot be had.
+            TypeError: `keyfile` or `ca_certs` without `certfile`.
+        """
+        if debug is not None:
+            self.debug = bool(debug)
+        return serving.serve_task(self, host, port, ca_certs, certfile, keyfile, shutdown_trigger)
 
     # -- registration
 

@@ -170,6 +170,13 @@ class AppContexts(Settings):
         """Return an `async def` function that runs a blocking `def` one in a thread, in the caller's context."""
         return sync_to_async(func, self._workers, _request_context)
 
+    def ensure_async(self, func: Callable[_P, Any]) -> Callable[_P, Awaitable[Any]]:
+        """Return a function that an `async def` caller can await.
+
+        The function itself, or a `def` one through `sync_to_async`.
+        """
+        return func if starts_on_loop(func) else self.sync_to_async(func)
+
     # -- sessions
 
     def _open_session(self, ctx: AppContext) -> SessionMixin:

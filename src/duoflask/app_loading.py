@@ -20,6 +20,7 @@ from typing import Any
 import click
 
 from .config import get_debug_flag, get_load_dotenv
+from .local import LocalProxy
 
 __all__ = [
     "NoAppException",
@@ -43,7 +44,13 @@ class NoAppException(click.UsageError):
 
 
 def _is_app(value: object) -> bool:
-    return not isinstance(value, type) and hasattr(value, "wsgi_app") and hasattr(value, "asgi_app")
+    # By its type: a module holds `request` and other proxies as well, which raise whatever they are asked for.
+    if issubclass(type(value), (type, LocalProxy)):
+        return False
+    try:
+        return hasattr(value, "wsgi_app") and hasattr(value, "asgi_app")
+    except Exception:  # anybody's object
+        return False
 
 
 def find_best_app(module: ModuleType) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from .app_contexts import AppContexts
 from .app_state import State
 from .background import Background, log_and_signal
-from .bridge import BackgroundTask
+from .bridge import BackgroundTask, Home
 from .lifecycle import Lifecycle
 from .registries import WatchedList, told_while_alive
 from .scaffold import setupmethod
@@ -30,8 +30,8 @@ class AppTasks(AppContexts):
         self.before_serving_funcs: list[Any] = WatchedList(changed)
         self.while_serving_gens: list[Any] = WatchedList(changed)
         self.after_serving_funcs: list[Any] = WatchedList(changed)
-        self._lifecycle = Lifecycle(cast("App", self))
         self._background = Background(cast("App", self))
+        self._lifecycle = Lifecycle(cast("App", self))
         self.state = State(self._lifecycle.states)
 
     # -- the life of a server
@@ -62,6 +62,17 @@ class AppTasks(AppContexts):
         """Register a shutdown function: it runs once for each loop that served."""
         self._lifecycle.stop_on_sigterm()
         return self._register(self.after_serving_funcs, f, inline)
+
+    async def startup(self) -> None:
+        """Run the start-up functions for the running loop, where no server does: in a script or a test.
+
+        Requests that the app answers on this loop find it started.
+        """
+        await self._lifecycle.startup(Home().key)
+
+    async def shutdown(self) -> None:
+        """Wait for background tasks, then run the shutdown functions; in the task that has called `startup`."""
+        await self._lifecycle.shutdown(Home().key)
 
     # -- background tasks
 

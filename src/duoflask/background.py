@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
@@ -128,16 +127,7 @@ class Background:
     def __init__(self, app: App) -> None:
         self._reference = weakref.ref(app)  # the app holds this
         self._workers: Workers | None = None
-        self._tasks: set[BackgroundTask] = set()
-        self._process = os.getpid()
-
-    @property
-    def tasks(self) -> set[BackgroundTask]:
-        """The tasks that have not ended."""
-        if self._process != os.getpid():  # a forked child has none of its parent's
-            self._process = os.getpid()
-            self._tasks = set()
-        return self._tasks
+        self.tasks: set[BackgroundTask] = set()  # those that have not ended
 
     @property
     def _app(self) -> App:
@@ -151,6 +141,10 @@ class Background:
         if self._workers is None:
             self._workers = Workers(self._app.config["WORKER_THREADS"])
         return self._workers
+
+    def forget(self) -> None:
+        """In a forked child, which has none of its parent's tasks."""
+        self.tasks = set()
 
     # -- starting
 
@@ -181,8 +175,10 @@ class Background:
     ) -> BackgroundTask:
         """Start a coroutine of steps, which may change sides, beside whatever runs; see `start`."""
         app = self._app
+        caller = _cv_app.get(None)
         ctx, held = self._context()
-        key = key_here()
+        on_portal = caller is not None and caller.belongs_to_portal()
+        home, key = (None, PORTAL) if on_portal else (current_home(), key_here())
         if key is PORTAL:
             app._lifecycle.stop_at_exit()
         task = BackgroundTask(name, key, app.logger)
@@ -191,7 +187,7 @@ class Background:
         task.add_done_callback(tasks.discard)
         if held is not None:
             task.add_done_callback(held.release)
-        task.start(ctx, self._run(ctx, task, steps, reports), self.workers, current_home(), on_loop=on_loop)
+        task.start(ctx, self._run(ctx, task, steps, reports), self.workers, home, on_loop=on_loop)
         return task
 
     def _context(self) -> tuple[AppContext, RequestHold | None]:

@@ -1,6 +1,6 @@
 """What is printed when the built-in server starts: the application, debug mode, and how to serve it in production.
 
-Owns those lines. The server itself says at which address it listens. Knows no application.
+Owns those lines. The server itself says at which address it listens. Knows an application as what a module holds.
 """
 
 from __future__ import annotations
@@ -8,12 +8,17 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from types import ModuleType
+from typing import Any, Final
 
 import click
 
 from .reloader import is_running_from_reloader
 
-__all__ = ["production_commands", "show_server_banner", "show_start"]
+__all__ = ["found_path", "production_commands", "show_server_banner", "show_start"]
+
+_NAMES: Final = ("app", "application")
+_FACTORIES: Final = ("create_app", "make_app")
 
 
 def show_server_banner(debug: bool, app_import_path: str | None) -> None:
@@ -33,6 +38,45 @@ def show_start(import_path: str | None, *, is_development: bool) -> None:
     lines = ["In production take a server of either protocol:" if is_development else "Other servers:"]
     lines += [f"     {command}" for command in production_commands(import_path)]
     click.echo(f" * {lines[0]}\n" + "\n".join(lines[1:]))
+
+
+def found_path(application: Any, import_path: str | None) -> str | None:
+    """Where an application is found by other servers, as `module:name` or `module:factory()`; None if that is unknown.
+
+    Args:
+        application: The application, after its module was imported.
+        import_path: What was given for it; None for what lies in wsgi.py, in app.py, or in the program itself.
+    """
+    if import_path is not None and ":" in import_path:
+        return import_path
+    names = [import_path] if import_path is not None else ["wsgi", "app", "__main__"]
+    modules = [module for name in names if (module := _module_of(name)) is not None]
+    for module in modules:
+        values = vars(module)
+        for name in (*_NAMES, *values):
+            if values.get(name) is application:
+                return f"{_name_of(module)}:{name}"
+    for module in modules:
+        for name in _FACTORIES:
+            if callable(vars(module).get(name)):
+                return f"{_name_of(module)}:{name}()"
+    return import_path
+
+
+def _module_of(name: str) -> ModuleType | None:
+    if not name.endswith(".py"):
+        module = sys.modules.get(name)
+        return module if name != "__main__" or getattr(module, "__file__", None) else None  # `python -c` has no file
+    path = os.path.realpath(name)
+    files = ((module, getattr(module, "__file__", None)) for module in list(sys.modules.values()))
+    return next((module for module, file in files if isinstance(file, str) and os.path.realpath(file) == path), None)
+
+
+def _name_of(module: ModuleType) -> str:
+    if module.__name__ != "__main__":
+        return module.__name__
+    spec = getattr(module, "__spec__", None)
+    return spec.name if spec is not None else os.path.splitext(os.path.basename(module.__file__ or "app"))[0]
 
 
 def production_commands(import_path: str) -> list[str]:

@@ -56,7 +56,9 @@ async def stream(ctx: AppContext, response: Response) -> None:
         try:
             await close_response(ctx, response, error)
         finally:
-            error = ctx.send_error = ctx.stream_error = None  # their tracebacks hold this frame, and the context: a cycle
+            error = ctx.send_error = ctx.stream_error = (
+                None  # their tracebacks hold this frame, and the context: a cycle
+            )
 
 
 async def close_response(ctx: AppContext, response: Response, error: BaseException | None) -> None:

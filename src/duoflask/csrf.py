@@ -6,6 +6,8 @@ Theory of operation: a browser says where a request comes from. `Sec-Fetch-Site`
 HTTPS site, `Origin` (Fetch, WHATWG) with every request of another origin and with every POST; neither can be set by a
 page. So most requests are judged by a look at two fields, whatever their body: forms, JSON and uploads alike. Only a
 request that has neither, or an opaque origin, needs the token, and only if it carries what a browser adds by itself.
+The handshake of a WebSocket is a GET that any page may make, with cookies, and whose answer it may read: it is judged,
+too. Browsers always name its origin (RFC 6455 4.1); it has nowhere to put a token.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ class CSRFError(Forbidden):
 class CSRFProtect:
     """Refuse requests of other sites that would change something.
 
-    It applies to all methods but GET, HEAD, OPTIONS and TRACE. CSRF_TRUSTED_ORIGINS names other origins whose requests
-    are welcome, such as `https://app.example.com`.
+    It applies to WebSockets, and to all methods but GET, HEAD, OPTIONS and TRACE. CSRF_TRUSTED_ORIGINS names other
+    origins whose requests are welcome, such as `https://app.example.com`.
 
     Args:
         app: The application; or call `init_app` later.
@@ -89,7 +91,8 @@ class CSRFProtect:
         Raises:
             CSRFError: It is another site's (403).
         """
-        if request.method in _SAFE_METHODS or request.url_rule is None:
+        rule = request.url_rule
+        if rule is None or (request.method in _SAFE_METHODS and not rule.websocket):
             return
         if current_app.view_functions.get(request.endpoint or "") in self._exempt_views or self._in_exempt_blueprint():
             return
@@ -102,6 +105,9 @@ class CSRFProtect:
                 raise CSRFError()
         elif origin is not None and origin != "null":
             if not _is_own(origin):
+                raise CSRFError()
+        elif rule.websocket:
+            if origin is not None:
                 raise CSRFError()
         elif (origin is not None or _is_ambient()) and not _has_token():
             raise CSRFError("This request has neither an Origin nor a valid token. Reload the form and send it again.")

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .banner import show_start
+from .banner import found_path, show_start
 from .lazy import LazyModule
 from .reloader import Child, current_child, is_running_from_reloader, supervise
 from .server import ServerConfig, bind, run
+from .server.config import DEFAULT_THREADS
 from .server.listen import unix_paths, unlink
 from .server.logs import configure_logging
 from .server.tls import make_ssl_devcert, ssl_context_of
@@ -146,7 +147,10 @@ def _serve_child(
         heading = "The application cannot be started"
         served = _wrapped(application, prepare, use_debugger)
         if _is_live(application, live_reload):
-            served = debug.LiveReload(served, child.key, child.stopping)
+            # A page that is open must never have the last thread of `--interface wsgi`.
+            served = debug.LiveReload(
+                served, child.key, child.stopping, max_threads=int(options.get("threads", DEFAULT_THREADS)) // 4
+            )
         child.start()
         run(served, hostname, port, sockets=child.lend_sockets(), **_secured({**options}, child.cert))
     except Exception as exc:
@@ -163,7 +167,7 @@ def _serve_child(
 def _advise(application: Any, hostname: str, import_path: str | None) -> None:
     """Print how to serve the application in production, and what is wrong with it already."""
     is_development = bool(getattr(application, "debug", False))
-    show_start(import_path, is_development=is_development)
+    show_start(found_path(application, import_path), is_development=is_development)
     if is_development and isinstance(getattr(application, "config", None), dict):
         for finding in doctor.examine(doctor.Case(application, production=False, host=hostname)):
             click.secho(f" * {finding}", fg="red" if finding.severity == "error" else "yellow", err=True)

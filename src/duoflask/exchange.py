@@ -102,6 +102,10 @@ class Exchange:
             raise too_large(limit, "MAX_CONTENT_LENGTH", self.declared_length)
         return limits
 
+    def belongs_to_portal(self) -> bool:
+        """Whether a WSGI server called: then it has nothing to do with a loop that may be running in its thread."""
+        return self.gateway is not None and not self.gateway.serves_on_loop
+
     def client_has_left(self) -> bool:
         """Whether the client has left, as far as the gateway can tell."""
         return self.gateway is not None and self.gateway.client_has_left(self)

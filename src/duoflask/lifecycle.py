@@ -60,6 +60,17 @@ def _has_ended(loop: Any) -> bool:
     return "asyncio" in sys.modules and isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
 
 
+_all: Final[weakref.WeakSet[Lifecycle]] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for lifecycle in list(_all):
+        lifecycle.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not at the first request: two threads may have it
+    os.register_at_fork(after_in_child=_begin_anew)
+
 # One process may hold several apps, such as mounted ones; its signal has one handler.
 _stopped_by_sigterm: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
 
@@ -88,7 +99,7 @@ class Lifecycle:
         self._forgotten: list[dict[Any, LoopLife]] = []
         self._base: dict[str, Any] = {}
         self._stops_at_exit = False
-        self._process = os.getpid()
+        _all.add(self)
 
     @property
     def _app(self) -> App:
@@ -126,7 +137,7 @@ class Lifecycle:
         if not self.is_needed():
             return True
         serving = self._serving.get(gateway.home_key() or PORTAL)
-        return serving is not None and serving.once.done and self._process == os.getpid()
+        return serving is not None and serving.once.done
 
     async def start_for(self, ctx: AppContext) -> None:
         """Run the start-up functions for the loop of a context's gateway, unless they have run.
@@ -141,6 +152,8 @@ class Lifecycle:
         if serving.once.done:
             return
         start = self._start_beside if on_loop else self._start_here
+        if not on_loop:
+            serving.ctx.gateway = ctx.gateway  # start-up functions belong to the portal as well
         try:
             ctx.starting = True
             await serving.once.run(ctx, lambda: start(serving), again=False)
@@ -189,7 +202,6 @@ class Lifecycle:
 
     def stop_at_exit(self) -> None:
         """Have the shutdown functions for WSGI run when the process ends, however its server ends it."""
-        self._note_process()
         if self._stops_at_exit:
             return
         self._stops_at_exit = True
@@ -211,16 +223,16 @@ class Lifecycle:
 
     # -- one loop
 
-    def _note_process(self) -> None:
-        """Begin anew in a forked child: what its parent has started is the parent's to end."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._stops_at_exit = False
-            self._forgotten.append(self._serving)  # not dropped: that would end the parent's generators here, too
-            self._serving = {}
+    def begin_anew(self) -> None:
+        """In a forked child: what its parent has started is the parent's to end."""
+        self._stops_at_exit = False
+        self._forgotten.append(self._serving)  # not dropped: that would end the parent's generators here, too
+        self._serving = {}
+        app = self._reference()
+        if app is not None:
+            app._background.forget()
 
     def _of(self, key: Any) -> LoopLife:
-        self._note_process()
         serving = self._serving.get(key)
         if serving is None:
             for old in [loop for loop in list(self._serving) if loop is not PORTAL and _has_ended(loop)]:
@@ -245,7 +257,7 @@ class Lifecycle:
         ctx = _cv_app.get(None)
         while ctx is not None and ctx.app is not self._app:
             ctx = ctx.previous
-        key = key_here()
+        key = PORTAL if ctx is not None and ctx.belongs_to_portal() else key_here()
         if ctx is None and key is PORTAL:
             known = self._serving.get(PORTAL)
             return [self._base] if known is None else [self._base, known.state]
@@ -291,7 +303,7 @@ class Lifecycle:
         """Do the same for WSGI, if the start-up functions have run; async ones run on the portal."""
         atexit.unregister(self.stop_portal)
         self._stops_at_exit = False
-        if self._process != os.getpid() or self._reference() is None:
+        if self._reference() is None:
             return
         self._app._background.drain_now(PORTAL)
         serving = self._serving.get(PORTAL)

@@ -11,7 +11,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from .bridge import starts_on_loop
-from .exceptions import HTTPException
+from .exceptions import HTTPException, NotFound
 from .timeouts import dispatch_within, is_limited
 from .typing import App
 
@@ -49,7 +49,13 @@ OVERRIDE_POINTS: Final = frozenset(
         "preprocess_request",
         "process_response",
         "raise_routing_exception",
+        "trap_http_exception",
     }
+)
+
+
+_SAY_IN_MISSING: Final = frozenset(
+    {"handle_http_exception", "handle_user_exception", "raise_routing_exception", "trap_http_exception"}
 )
 
 
@@ -100,6 +106,7 @@ class Plan:
         "endpoint",
         "finalize_request",
         "full_dispatch_request",
+        "handles_missing",
         "has_before",
         "has_teardown",
         "json_types",
@@ -159,6 +166,12 @@ class Plan:
             self.teardown_request or self.teardown_app or replaced & {"do_teardown_request", "do_teardown_appcontext"}
         )
         self.finalize_request = steps.finalize_request if replaced & {"finalize_request", "process_response"} else None
+        # Whether somebody has a say in what a path without a rule gets; else the router's NotFound is the answer.
+        self.handles_missing = endpoint is not None or bool(replaced & _SAY_IN_MISSING)
+        if not self.handles_missing:
+            missing = NotFound()
+            handler = find_error_handler(app, missing, self.blueprints)
+            self.handles_missing = handler is not None or app.trap_http_exception(missing)
 
     def missing_view(self, rule: Rule | None) -> LookupError:
         """The error for a rule whose endpoint has no view."""
@@ -180,6 +193,7 @@ class WebsocketPlan(Plan):
         self.before_websocket = _steps(app.before_websocket_funcs, tuple(reversed(inner_first)), inline)
         self.after_websocket = _steps(app.after_websocket_funcs, inner_first, inline, backwards=True)
         self.teardown_websocket = _steps(app.teardown_websocket_funcs, inner_first, inline, backwards=True)
+        self.view_on_loop = self.view is not None and starts_on_loop(self.view)  # whoever promises that it is quick
         self.cancels = bool(app.config["CANCEL_ON_DISCONNECT"])
 
 

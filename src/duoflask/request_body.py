@@ -12,12 +12,14 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from .debughelpers import attach_enctype_error_multidict
 from .http.body import (
+    CHUNK_BYTES,
     DEFAULT_MAX_BODY_MEMORY,
     DEFAULT_MAX_SPOOLED_BODY,
     LimitedStream,
     drain_input,
     parse_content_length,
     read_limited,
+    read_now,
     too_large,
 )
 from .http.buffered import BufferedBody, collect
@@ -173,7 +175,14 @@ class RequestBody(Connection):
         """
         return self._open_body()
 
-    def _open_body(self) -> Any:
+    def _stream_to_its_end(self) -> Any:
+        """Return `stream` for somebody who reads all of it: a short body may have been read then."""
+        if self.scope is not None or "stream" in self.__dict__ or type(self).stream is not RequestBody.stream:
+            return self.stream
+        self.__dict__["stream"] = body = self._open_body(read_short=True)
+        return body
+
+    def _open_body(self, read_short: bool = False) -> Any:
         """Return the body after every check that needs no reading; the only place that knows its source."""
         if self.shallow:
             raise RuntimeError("this request is shallow: its body belongs to the application behind the middleware")
@@ -196,15 +205,18 @@ class RequestBody(Connection):
                 drain_input(self.environ, length)
             raise too_large(limit, "MAX_CONTENT_LENGTH", length)
         if body is None:
-            body = self._body = self._wsgi_body(length, limit) if self.scope is None else BytesIO()
+            if self.scope is not None:
+                body = BytesIO()
+            elif read_short and length and length <= CHUNK_BYTES:
+                body = read_now(environ["wsgi.input"], length)
+            elif length:
+                body = LimitedStream(environ["wsgi.input"], length)
+            elif length is None and environ.get("wsgi.input_terminated"):
+                body = LimitedStream(environ["wsgi.input"], limit, is_max=True)
+            else:
+                body = BytesIO()  # nothing says where the body ends: to read could wait for ever
+            self._body = body
         return body
-
-    def _wsgi_body(self, length: int | None, limit: int | None) -> Any:
-        if length is not None:
-            return LimitedStream(self.environ["wsgi.input"], length) if length else BytesIO()
-        if self.environ.get("wsgi.input_terminated"):
-            return LimitedStream(self.environ["wsgi.input"], limit, is_max=True)
-        return BytesIO()  # nothing says where the body ends: to read could wait for ever
 
     def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> Any:
         """Return the body.
@@ -218,8 +230,9 @@ class RequestBody(Connection):
         if data is None:
             if parse_form_data:
                 self._load_form_data()
-            self._require_unread()
-            data = self.stream.read()
+            if self._parts is not None:
+                self._require_unread()
+            data = self._stream_to_its_end().read()
             if cache:
                 self._cached_data = data
         return data.decode(errors="replace") if as_text else data
@@ -325,7 +338,7 @@ class RequestBody(Connection):
             # PERF: what the parser would do, in 1.5 us less (form, benchmarks/).
             limit, data = self.max_form_memory_size, self._cached_data
             if data is None:
-                stream = self.stream
+                stream = self._stream_to_its_end()
                 length = stream.size if type(stream) is BufferedBody else self.content_length
                 if limit is None or (length is not None and length <= limit):
                     data = stream.read()

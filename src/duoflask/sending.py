@@ -25,11 +25,11 @@ else:  # an app under WSGI needs none
 __all__ = ["send_response"]
 
 # An async iterator that never waits, before a server that takes all it gives, lets others have their turn after this
-# long, or after four large pieces: else nobody would learn that the client has left.
-# PERF: asked with every fourth piece: 25 ns a piece instead of 100 (stream, benchmarks/).
+# long, or after eight large pieces: else nobody would learn that the client has left.
+# PERF: asked with every eighth piece, by a counter that runs down: 10 ns a piece instead of 100 (stream, benchmarks/).
 TURN_SECONDS: Final = 0.005
 LARGE: Final = 16_384
-EVERY_FOURTH: Final = 3
+PIECES_A_LOOK: Final = 8
 
 
 async def send_response(ctx: AppContext, response: Response) -> None:
@@ -81,19 +81,21 @@ async def _send_each(ctx: AppContext, response: Response) -> None:
     send = ctx.send
     ctx.pieces = pieces = aiter(response._iterable)
     # Where a departure cancels, only a body that swallows it gets as far as the look at `disconnected`.
-    mask = EVERY_FOURTH if ctx.app.config["CANCEL_ON_DISCONNECT"] else 0
-    count, until = 0, perf_counter() + TURN_SECONDS
+    every = PIECES_A_LOOK if ctx.app.config["CANCEL_ON_DISCONNECT"] else 1
+    left, until = every, perf_counter() + TURN_SECONDS
     async for piece in pieces:
-        data = piece if type(piece) is bytes else encoded(piece)
-        if not count & mask:
+        if type(piece) is not bytes:
+            piece = encoded(piece)
+        left -= 1
+        if not left:
+            left = every
             if ctx.disconnected:
                 return
-            if count and (len(data) >= LARGE or perf_counter() >= until):
+            if len(piece) >= LARGE or perf_counter() >= until:
                 await anyio.lowlevel.checkpoint()
                 until = perf_counter() + TURN_SECONDS
-        count += 1
         try:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
         except OSError as exc:
             ctx.send_error = exc
             raise

@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 
 import anyio
@@ -19,7 +19,7 @@ import anyio
 from .development import run_development
 from .lazy import LazyModule
 from .reloader import current_child, is_running_from_reloader, supervise
-from .server import Server, ServerConfig, bind
+from .server import Server, ServerConfig, bind, serve
 from .server.listen import unix_paths, unlink
 from .server.logs import configure_logging
 from .server.tls import (
@@ -49,6 +49,7 @@ __all__ = [
     "run_simple",
     "run_with_reloader",
     "select_address_family",
+    "serve_task",
 ]
 
 middleware: Any = LazyModule(f"{__package__}.middleware")  # for `static_files` only
@@ -214,6 +215,32 @@ def run_simple(
         options["uds"] = hostname[len("unix://") :]
     options.setdefault("interface", _interface(application))
     run_development(lambda: application, hostname, port, **options)
+
+
+def serve_task(
+    app: Any,
+    host: str,
+    port: int,
+    ca_certs: str | None,
+    certfile: str | None,
+    keyfile: str | None,
+    shutdown_trigger: Callable[[], Awaitable[object]] | None,
+) -> Coroutine[Any, Any, None]:
+    """Return what serves an app on the loop that awaits it; arguments as for `DuoFlask.run_task`.
+
+    Raises:
+        OSError: A file cannot be read.
+        TypeError: `keyfile` or `ca_certs` without `certfile`.
+    """
+    context = None
+    if certfile is not None:
+        context = load_ssl_context(certfile, keyfile)
+        if ca_certs is not None:
+            context.load_verify_locations(ca_certs)
+            context.verify_mode = ssl.CERT_REQUIRED
+    elif keyfile is not None or ca_certs is not None:
+        raise TypeError("keyfile and ca_certs are for HTTPS, which takes a certificate, too; pass certfile='...'")
+    return serve(app, host=host, port=port, ssl=context, shutdown_trigger=shutdown_trigger)
 
 
 def _interface(app: Any) -> Any:

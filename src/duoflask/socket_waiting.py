@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,13 +32,17 @@ class SocketWaiting:
         gevent_socket = sys.modules.get("gevent.socket")
         is_green = any(kind.__module__.startswith("gevent.") for kind in type(sock).__mro__)
         self._gevent: Any = gevent_socket if is_green else None
+        self._sleep: Any = sys.modules["gevent"].sleep if is_green else time.sleep
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sleepers: list[tuple[asyncio.Future[bool], int]] = []
         self._watched = 0
         self._closed = False
 
     def here(self, events: int, timeout: float | None) -> bool:
-        """Wait in this thread or greenlet; False if it took too long."""
+        """Wait in this thread or greenlet; False if it took too long. For no events others have their turn."""
+        if not events:
+            self._sleep(0)
+            return True
         if self._gevent is not None:
             return self._in_hub(events, timeout)
         poll = original("select", "poll")()
@@ -53,13 +58,16 @@ class SocketWaiting:
         return True
 
     async def on_loop(self, events: int, timeout: float | None) -> bool:  # noqa: ASYNC109 - as `here`
-        """Wait in a task; False if it took too long.
+        """Wait in a task; False if it took too long. For no events others have their turn.
 
         Raises:
             ConnectionResetError: The connection has been given back to the server.
         """
         if self._closed:
             raise ConnectionResetError("the connection has ended")
+        if not events:
+            await asyncio.sleep(0)
+            return True
         self._loop = loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
         sleeper = future, events

@@ -85,7 +85,9 @@ async def dispatch_within(ctx: AppContext) -> Response:
         if not ctx.on_loop:
             if ctx.has_body and ctx.rule is not None and ctx.rule.stream_body:
                 try:
-                    await ctx.gateway.read_body(ctx)  # else it would be collected for the portal
+                    reading = ctx.gateway.read_body(ctx)  # else it would be collected for the portal
+                    if reading is not None:
+                        await reading
                 except HTTPException as exc:
                     return await _answer(ctx, exc)
                 ctx.has_body = False

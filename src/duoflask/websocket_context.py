@@ -23,15 +23,27 @@ __all__ = [
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+def _is_told() -> bool:
+    return True
+
+
 class WebsocketContext(AppContext):
     """The state of one WebSocket; its handshake is the request."""
 
-    __slots__ = ()
-    link: Any = None  # what its messages go through on the loop, and in a thread; None where there is no connection
-    thread_link: Any = None
-    _websocket: Websocket | None = None
-    _after_websocket: list[Callable[[Any], Any]] | None = None
-    _session_sent: bool = False  # with the handshake's answer
+    # PERF: slots, because a thousand connections share the processor's cache (load, tests/e2e).
+    __slots__ = ("_after_websocket", "_session_sent", "_websocket", "link", "suspended", "thread_link")
+    link: Any  # what its messages go through on the loop, and in a thread; None where there is no connection
+    thread_link: Any
+    suspended: Callable[[], bool]  # the link's own: each message that is waited for asks it
+    _websocket: Websocket | None
+    _after_websocket: list[Callable[[Any], Any]] | None
+    _session_sent: bool  # with the handshake's answer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.link = self.thread_link = self._websocket = self._after_websocket = None
+        self._session_sent = False
+        self.suspended = _is_told
 
     @property
     def websocket(self) -> Websocket:

@@ -19,12 +19,13 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from .bridge import current_portal, to_loop
 from .lazy import LazyModule
 from .session_steps import write_session
 from .typing import Message
+from .websocket_channel import Channel
 from .websocket_context import WebsocketContext
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ else:
     anyio = LazyModule("anyio")
     trio = LazyModule("trio")
 
-__all__ = ["SENDS_A_TURN", "Channel", "Link"]
+__all__ = ["SENDS_A_TURN", "Link"]
 
 # What is read ahead of a view that does not receive: then the server's own flow control holds the client back. That of
 # uvicorn and of websockets is 16 to 32 messages.
@@ -52,26 +53,6 @@ GRACE: Final = 0.01
 GRACE_TURNS: Final = 10  # and so many of the loop, on a machine that is busy
 # How often a view that is in a thread is looked at, which cannot be cancelled there (seconds).
 THREAD_POLL: Final = 0.05
-
-
-class Channel(Protocol):
-    """A connection as ASGI messages, for code on a loop and for code in a thread that blocks."""
-
-    @property
-    def denies(self) -> bool:
-        """Whether it takes a whole response (`websocket.http.response.*`) in the place of accept."""
-
-    async def receive(self) -> Message:
-        """Wait for the next message."""
-
-    async def send(self, message: Message) -> None:
-        """Send a message; an OSError says that the client has gone."""
-
-    def receive_now(self) -> Message:
-        """Wait for the next message, in a thread."""
-
-    def send_now(self, message: Message) -> None:
-        """Send a message, in a thread."""
 
 
 class _Bell:
@@ -113,6 +94,33 @@ class Link:
         group: Where its tasks run on trio: an anyio task group around the request; None on asyncio.
     """
 
+    __slots__ = (
+        "_arrived",
+        "_buffer",
+        "_bytes",
+        "_ctx",
+        "_fired",
+        "_group",
+        "_reader",
+        "_room",
+        "_settled",
+        "_straight",
+        "_takers",
+        "_taking",
+        "_task_now",
+        "channel",
+        "free",
+        "gone",
+        "is_idle",
+        "loop",
+        "loop_thread",
+        "main",
+        "reading",
+        "receiving",
+        "sending",
+        "sends",
+        "unwatched",
+    )
     is_thread = False
 
     def __init__(self, ctx: WebsocketContext, channel: Channel, group: Any = None) -> None:
@@ -179,7 +187,8 @@ class Link:
         if self.gone is not None and not self._buffer:
             return self.gone
         if not self.reading and not self._buffer:
-            if self._task_now() is self.main:
+            # The other reader, if there is one: a task that was started eagerly (Python 3.12), before this one waited.
+            if self._task_now() is self.main and not self.receiving:
                 self.receiving = True
                 try:
                     message = await self.channel.receive()

@@ -18,9 +18,10 @@ from .ctx import AppContext
 from .lazy import LazyModule
 from .response import Response
 from .typing import App, Message, Receive, Scope, Send, WSGIEnvironment
+from .websocket_channel import Channel
 from .websocket_context import WebsocketContext
 from .websocket_dispatch import dispatch_websocket
-from .websocket_link import Channel, Link
+from .websocket_link import Link
 from .websocket_threads import ThreadLink
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class ASGIChannel:
 def _prepared(app: App, source: dict[str, Any], channel: Channel, gateway: _Gateway, group: Any = None) -> Any:
     ctx = WebsocketContext(app, source, gateway)
     ctx.link = Link(ctx, channel, group)
-    ctx.suspended = ctx.link.suspended  # type: ignore[method-assign]  # PERF: each message that is waited for asks it
+    ctx.suspended = ctx.link.suspended
     ctx.context = copy_context()
     return ctx
 

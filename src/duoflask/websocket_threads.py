@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .bridge import run_nested
 from .session_steps import write_session
 from .typing import Message
+from .websocket_channel import Channel
 from .websocket_context import WebsocketContext
-from .websocket_link import Channel, Link
+from .websocket_link import Link
 
 if TYPE_CHECKING:
     from blinker import Signal

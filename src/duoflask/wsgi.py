@@ -200,7 +200,7 @@ class _WSGIGateway:
     __slots__ = ()
     serves_on_loop = False
 
-    async def read_body(self, ctx: AppContext) -> None:
+    def read_body(self, ctx: AppContext) -> None:
         """Check what is declared; the body itself is read from the server's stream when somebody looks."""
         try:
             ctx.check_length()

@@ -34,9 +34,15 @@ __all__ = ["SocketChannel"]
 # ten; here a thread of the server's waits.
 MAX_CLOSE_SECONDS: Final = 5.0
 MAX_LINGER_SECONDS: Final = 1.0
+# At the process's end, for another thread's step.
+MAX_LEAVE_SECONDS: Final = 0.1
 # Answers to pings that the peer does not take: then nothing more is read from it.
 MAX_UNSENT_BYTES: Final = 1 << 16
-CHUNK_BYTES: Final = 1 << 16
+# What is read in one step. As tiny frames that are no messages these are 2,700, which take 20 ms.
+CHUNK_BYTES: Final = 1 << 14
+MAX_WRITTEN_BYTES: Final = 1 << 18
+# A peer that sends faster than it is read would never be waited for: after so many messages others have their turn.
+RECEIVES_A_TURN: Final = 32
 
 
 class SocketChannel:
@@ -66,6 +72,7 @@ class SocketChannel:
         self._queued = self._written = 0  # bytes, since the beginning
         self._lost = False  # the peer takes nothing more
         self._pinged = False  # and nothing was heard since
+        self._unwaited = 0  # messages that were taken since somebody waited
         self._end: Message | None = None
         self.denial: tuple[int, list[tuple[bytes, bytes]], list[bytes]] | None = None
         """The response that the application gave instead of accepting: status, header fields, body."""
@@ -74,6 +81,9 @@ class SocketChannel:
 
     def receive_now(self) -> Message:
         """Wait for the next message."""
+        if self._unwaited >= RECEIVES_A_TURN:
+            self._unwaited = 0
+            self._waiting.here(0, None)
         while True:
             message, events = self._receive()
             if message is not None:
@@ -96,15 +106,18 @@ class SocketChannel:
 
     async def receive(self) -> Message:
         """Wait for the next message."""
-        while True:
-            message, events = self._receive()
-            if message is not None:
-                return message
-            try:
+        try:
+            if self._unwaited >= RECEIVES_A_TURN:  # before there is a message, which a cancellation would lose
+                self._unwaited = 0
+                await self._waiting.on_loop(0, None)
+            while True:
+                message, events = self._receive()
+                if message is not None:
+                    return message
                 if not await self._waiting.on_loop(events, self._patience()):
                     self._silence()
-            except ConnectionResetError:  # the request has ended, and this task has outlived it
-                return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+        except ConnectionResetError:  # the request has ended, and this task has outlived it
+            return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
 
     async def send(self, message: Message) -> None:
         """Send a message, and wait until the system has taken it.
@@ -127,24 +140,29 @@ class SocketChannel:
             self._socket.settimeout(0)
 
     def _receive(self) -> tuple[Message | None, int]:
-        """The next message, or what to wait for."""
+        """The next message, or what to wait for; 0 for nothing but the others' turn."""
         with self._lock:
-            while True:
+            for has_read in (False, True):
                 message = self._wire.next_message()
                 self._queue()
                 self._flush()
                 if message is not None:
                     if message["type"] == "websocket.disconnect":
                         self._end = message
+                    self._unwaited += 1
                     return message, 0
                 if self._wire.closed:
                     return self._end or {"type": "websocket.disconnect", "code": 1006, "reason": ""}, 0
                 if len(self._unsent) > MAX_UNSENT_BYTES:
                     return None, WRITE
+                if has_read:
+                    break
                 self._take_over()
                 events = self._read()
                 if events:
+                    self._unwaited = 0
                     return None, events | (WRITE if self._unsent else 0)
+            return None, 0
 
     def _read(self) -> int:
         """Feed the wire with what has arrived; what to wait for if nothing has."""
@@ -210,7 +228,7 @@ class SocketChannel:
     def _flush(self) -> int:
         while self._unsent:
             try:
-                with memoryview(self._unsent) as view, view[: 4 * CHUNK_BYTES] as piece:
+                with memoryview(self._unsent) as view, view[:MAX_WRITTEN_BYTES] as piece:
                     size = self._socket.send(piece)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 return WRITE
@@ -325,8 +343,8 @@ class SocketChannel:
             pass
 
     def leave(self) -> None:
-        """Say goodbye at the end of the process, without waiting for anything."""
-        if self._lock.acquire(blocking=False):
+        """Say goodbye at the end of the process, without waiting for the peer."""
+        if self._lock.acquire(timeout=MAX_LEAVE_SECONDS):
             try:
                 if self._wire.state is WireState.OPEN and not self._lost:
                     self._wire.send({"type": "websocket.close", "code": 1001})

@@ -13,6 +13,8 @@ import anyio.lowlevel
 import pytest
 
 from duoflask import DuoFlask, g, request
+from duoflask.bridge import Workers
+from duoflask.bridge.adapt import sync_to_async
 
 value: ContextVar[str] = ContextVar("value", default="unset")
 
@@ -320,3 +322,27 @@ def test_override_point_calls_super_from_a_def_method(loop_client):
         response = served.get(path)
         assert response.text == "<hook>"
         assert response.headers["X-Full"] == "yes"
+
+
+class Empty(Exception):
+    """An exception that is false, as a container without items."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def raise_empty() -> None:
+    raise Empty
+
+
+def test_exception_that_is_false_is_answered(loop_client, app):
+    app.register_error_handler(Empty, lambda error: "handled")
+    assert answers(loop_client, app, raise_empty) == "handled"
+
+
+def test_exception_that_is_false_leaves_its_worker():
+    async def main() -> None:
+        with pytest.raises(Empty):
+            await sync_to_async(raise_empty, Workers(1), lambda: None)()
+
+    anyio.run(main)

@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from duoflask.bridge import Workers
-from duoflask.bridge.asking import run_asking
+from duoflask.bridge import Workers, drive, to_loop, to_thread
+from duoflask.bridge.asking import Asker, run_asking
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -166,3 +166,120 @@ def test_many_at_once_keep_apart(run: Any) -> None:
                 group.start_soon(call, value)
 
     run(main)
+
+
+# -- the legs of a traveller
+
+
+class Journey:
+    """A traveller, and what it did where."""
+
+    on_loop = False
+
+    def __init__(self) -> None:
+        self.context = copy_context()
+        self.notes: list[Any] = []
+
+    def suspended(self) -> bool:
+        return True
+
+    def leaves_thread(self) -> None:
+        raise AssertionError("nobody goes to the portal")
+
+
+async def _travel(journey: Journey, work: Any, *, pool: Workers | None = None) -> Any:
+    """Run a function in a thread leg of a journey; it is given the asker."""
+    asker = Asker(pool or Workers(2))
+
+    async def steps() -> Any:
+        variable.set("the journey's")
+        await to_thread()
+        journey.notes.append(journey.on_loop)
+        result = work(asker)
+        await to_loop()
+        return result
+
+    return await drive(journey, steps(), asker.leg)
+
+
+def test_function_in_a_leg_has_the_task_await_for_it(run: Any) -> None:
+    async def main() -> None:
+        home = threading.current_thread()
+        journey = Journey()
+
+        async def where(number: int) -> tuple[int, bool, str]:
+            await anyio.sleep(0)
+            return number, threading.current_thread() is home, variable.get()
+
+        def work(ask: Any) -> list[Any]:
+            assert threading.current_thread() is not home
+            assert variable.get() == "the journey's"
+            return [ask(where, number) for number in range(3)]
+
+        # What is awaited runs outside the journey's Context, which the thread is in.
+        assert await _travel(journey, work) == [(number, True, "unset") for number in range(3)]
+        assert journey.notes == [False]
+        assert journey.on_loop
+
+    run(main)
+
+
+def test_thread_of_a_function_has_a_task_of_its_own(run: Any) -> None:
+    async def main() -> None:
+        home = threading.current_thread()
+
+        async def where() -> bool:
+            await anyio.sleep(0)
+            return threading.current_thread() is home
+
+        def work(ask: Any) -> list[bool]:
+            seen: list[bool] = []
+            thread = threading.Thread(target=lambda: seen.append(ask(where)))
+            thread.start()
+            thread.join()
+            return seen
+
+        assert await _travel(Journey(), work) == [True]
+
+    run(main)
+
+
+def test_what_a_leg_asks_for_may_fail(run: Any) -> None:
+    async def main() -> None:
+        async def fail() -> None:
+            raise LookupError("asked")
+
+        def work(ask: Any) -> str:
+            with pytest.raises(LookupError, match="asked"):
+                ask(fail)
+            raise ValueError("worked")
+
+        with pytest.raises(ValueError, match="worked"):
+            await _travel(Journey(), work)
+
+    run(main)
+
+
+def test_cancelled_leg_is_refused_what_it_asks_for(run: Any) -> None:
+    refused: list[str] = []
+
+    async def main() -> None:
+        asked = anyio.Event()
+
+        async def wait() -> None:
+            asked.set()
+            await anyio.sleep_forever()
+
+        def work(ask: Any) -> None:
+            for _ in range(2):
+                with pytest.raises(ConnectionAbortedError, match="has been cancelled") as info:
+                    ask(wait)
+                refused.append(str(info.value))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(_travel, Journey(), work)
+            await asked.wait()
+            group.cancel_scope.cancel()
+
+    run(main)
+    assert len(refused) == 2

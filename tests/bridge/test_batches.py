@@ -181,3 +181,34 @@ def test_cancel_lets_a_step_end_that_is_nearly_through() -> None:
 
     asyncio.run(main())
     assert seen == ["closed"]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_time_out_of_the_step_that_comes_while_nobody_awaits_it_is_the_steps(taken: bool) -> None:
+    seen: list[str] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"a"
+        yield b"b"
+        try:
+            async with asyncio.timeout(0):
+                await asyncio.sleep(100)
+        except TimeoutError:
+            seen.append("timed out")
+        yield b"c"
+
+    async def main() -> None:
+        batches = Batches(pieces(), encode)
+        assert [await batches.take(), await batches.take()] == [[b"a"], [b"b"]]
+        assert batches.waits
+        with pytest.raises(asyncio.CancelledError) as caught:  # asyncio.timeout's
+            await asyncio.sleep(100)
+        if taken:
+            assert await batches.take(caught.value) == [b"c"]
+            assert await batches.take() == []
+        else:
+            await batches.cancel(caught.value)
+        assert asyncio.current_task().cancelling() == 0
+
+    asyncio.run(main())
+    assert seen == ["timed out"]

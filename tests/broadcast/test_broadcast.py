@@ -483,3 +483,20 @@ def test_positions_are_written_and_read() -> None:
     line = dump_positions({"a": one, "b\n=&": two})
     assert line == "a=7-ab&b%0A%3D%26=0-"
     assert parse_positions(line, ["b\n=&", "a", "c"]) == {"a": one, "b\n=&": two}
+
+
+def test_channels_that_nobody_has_published_to_are_forgotten(make: Callable[..., Broadcast]) -> None:
+    """Their names may come from a URL."""
+    broadcast = make("memory")
+    for number in range(100):
+        with broadcast.subscribe(f"room {number}", f"other {number}"):
+            pass
+    with broadcast.subscribe("used") as messages:
+        place = messages.position
+    with broadcast.subscribe("used", after=place) as messages:
+        broadcast.publish("used", "a")
+        assert [message.data for message in [messages.receive(5)]] == ["a"]
+    backend: Any = broadcast.backend
+    assert list(backend._channels) == ["used"]
+    with broadcast.subscribe("used", after=place) as messages:
+        assert messages.receive(5).data == "a"

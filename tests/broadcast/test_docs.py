@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
-from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from duoflask import websocket
 from duoflask.sse import EventParser
 
-PAGE = Path(__file__).parents[2] / "docs" / "sse.md"
-
-
-def blocks() -> list[str]:
-    """The indented blocks of code of the page."""
-    found: list[list[str]] = [[]]
-    for line in PAGE.read_text().splitlines():
-        if line.startswith("    ") or (not line and found[-1]):
-            found[-1].append(line)
-        elif found[-1]:
-            found.append([])
-    texts = [textwrap.dedent("\n".join(lines)) for lines in found if lines]
-    return [text for text in texts if not text.startswith("the connection to")]
+from ..pages import Page
 
 
 def test_examples_work(client: Callable[..., Any]) -> None:
-    from duoflask import websocket
-
-    names: dict[str, Any] = {"__name__": "a", "Empty": Empty, "websocket": websocket}
-    code = "\n\n".join(blocks())
+    page = Page("sse")
+    code = "\n\n".join(block for block in page.indented if not block.startswith("the connection to"))  # that is a log
     assert code.count("@app.") == 6
-    exec(compile(code, str(PAGE), "exec"), names)
+    names = page.run(code, Empty=Empty, websocket=websocket)
     made = client(names["app"])
 
     parser = EventParser()

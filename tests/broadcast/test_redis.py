@@ -297,3 +297,35 @@ def test_old_names_of_valkey_are_understood() -> None:
     backend: Any = Broadcast("valkeys://user:secret@host:1/2").backend
     assert backend.url == "rediss://user:secret@host:1/2"
     assert backend.name == "redis host:1/2"
+
+
+def _go_back(client: Any, copy: dict[str, bytes]) -> None:
+    """Redis has lost its last writes, as after a restart from a snapshot or a failover."""
+    for key, value in copy.items():
+        client.restore(key, 0, value, replace=True)
+    client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+@pytest.mark.parametrize("first", ["publish", "subscribe"])
+def test_redis_that_comes_back_with_older_data_gives_no_number_twice(pair: Any, client: Any, first: str) -> None:
+    """A client that has seen message 6 would take another 6 for it."""
+    publisher, listener = pair
+    with listener.subscribe("news") as messages:
+        for data in "abc":
+            publisher.publish("news", data)
+        copy = {key: client.dump(key) for key in ("broadcast:{news}:at", "broadcast:{news}:log")}
+        for data in "def":
+            publisher.publish("news", data)
+        take(messages, 5)
+        place = (last := messages.receive(timeout=SECONDS)).id
+        assert last.data == "f"
+        connections = {one["id"] for one in client.client_list(_type="pubsub")}
+        _go_back(client, copy)
+        if first == "subscribe":  # the reader is the first to notice
+            wait_for(lambda: {one["id"] for one in client.client_list(_type="pubsub")} - connections)
+            wait_for(lambda: client.hget("broadcast:{news}:at", "n") == b"6")
+        publisher.publish("news", "g")
+        publisher.publish("news", "h")
+        assert take(messages, 2) == [("g", 7, 0), ("h", 8, 0)]
+        with publisher.subscribe("news", after=place) as resumed:
+            assert take(resumed, 2) == [("g", 7, 0), ("h", 8, 0)]

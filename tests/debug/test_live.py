@@ -71,6 +71,7 @@ def test_pieces_of_pages_are_left_alone(ask: Ask, app: Flask) -> None:
     [
         {"Content_Type": "text/plain"},
         {"Content_Type": "application/json"},
+        {"Content_Type": "text/html; charset=UTF-16"},
         {"Content_Encoding": "gzip"},
         {"Content_Disposition": "attachment; filename=a.html"},
         {"Content_Security_Policy": "default-src 'none'"},
@@ -164,6 +165,16 @@ def test_events_say_the_key_and_end_when_the_server_stops(ask: Ask, app: Flask) 
     stopping_later.join()
     assert answer.headers["Content-Type"] == "text/event-stream"
     assert answer.text.startswith("retry: 200\ndata: 7-1\n\n")
+
+
+def test_streams_hold_a_few_threads_only(app: Flask) -> None:
+    live = LiveReload(app, "7-1", max_threads=1)
+    environ = {"PATH_INFO": EVENTS_PATH, "REQUEST_METHOD": "GET"}
+    first, second = [live(environ, lambda *args: None) for _ in range(2)]
+    assert next(first) == b"retry: 200\ndata: 7-1\n\n"
+    assert list(second) == [b"retry: 1000\ndata: 7-1\n\n"]
+    first.close()
+    assert next(live(environ, lambda *args: None)).startswith(b"retry: 200\n")
 
 
 def test_events_end_with_their_page(app: Flask) -> None:

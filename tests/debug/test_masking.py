@@ -20,7 +20,7 @@ SECRETS = """
 """
 OTHERS = """
     name user keyboard monkey author authors pinned passing tokyo hotkeys_enabled SESSION_COOKIE_NAME sidebar
-    SESSION_COOKIE_SECURE keyword description salty keynote Accept Host
+    SESSION_COOKIE_SECURE PWD OLDPWD keyword description salty keynote Accept Host
 """
 
 
@@ -139,7 +139,48 @@ def test_any_value_is_shown_as_printable_text(value: Any) -> None:
     text.encode()  # no surrogate is left
 
 
-@pytest.mark.parametrize("text", ["passw" * 40, "://" + "a" * 200, "a:" * 4_000, "=" * 8_000])
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ('connect(password="hunter2")', f'connect(password="{MASK}")'),
+        ("{'api_key': b'x\\'y', 'a': 1}", f"{{'api_key': b'{MASK}', 'a': 1}}"),
+        ("TOKEN = 'never closed", f"TOKEN = '{MASK}"),
+        ('args["token"] == "x"', 'args["token"] == "x"'),
+        ('sorted(rows, key="name")', 'sorted(rows, key="name")'),
+        ('token_name="x"', 'token_name="x"'),
+        ("connect(password=password)", "connect(password=password)"),
+        ("redis://:p@ss@host/0", f"redis://:{MASK}@host/0"),
+    ],
+)
+def test_literal_under_a_secret_name_is_masked(text: str, cleaned: str) -> None:
+    assert Masker().clean(text) == cleaned
+
+
+def test_message_is_also_without_words_under_a_secret_name() -> None:
+    assert Masker().message("host=h password=hunter2 token=None", 100) == f"host=h password={MASK} token=None"
+    masker = Masker()
+    masker.learn("0123456789abcdef")
+    assert "0123" not in masker.message("x" * 90 + " 0123456789abcdef", 100)  # cut after it was masked
+
+
+def test_representation_is_asked_for_once() -> None:
+    asked: list[int] = []
+
+    class Counts:
+        def __repr__(self) -> str:
+            asked.append(1)
+            return "counted"
+
+    value, masker = Counts(), Masker()
+    assert masker.show(value) == masker.show(value) == "counted"
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["passw" * 40, "://" + "a" * 200, "a:" * 4_000, "=" * 8_000, "token='" * 40, "token=" * 40, "a.b-" * 80]
+    + ["token='\\" * 40, "://a:" * 40, "://" + "a:" * 80],
+)
 def test_masking_is_linear(text: str) -> None:
     def seconds(factor: int) -> float:
         value = text * factor

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
 import time
+import urllib.request
 from pathlib import Path
+from time import sleep as nap
 from typing import Any
+from unittest.mock import MagicMock
 
+import httpx
+import jinja2
 import pytest
 from click.testing import CliRunner
 
@@ -77,6 +84,51 @@ def sleeping() -> str:
 async def async_sleeping() -> str:
     time.sleep(1)
     return ""
+
+
+class Client:
+    session = "of a database"
+
+    def get(self, url: str) -> str:
+        return url
+
+
+db = Client()
+
+
+async def async_waiting() -> str:
+    before = time.perf_counter()
+    await asyncio.sleep(0)
+    return str(time.perf_counter() - before)
+
+
+async def async_fetching() -> str:
+    if httpx.codes.OK:
+        return Client().get("/")
+    return ""
+
+
+async def in_a_thread() -> str:
+    await asyncio.to_thread(time.sleep, 1)
+    await asyncio.to_thread(lambda: time.sleep(1))
+    return ""
+
+
+async def opening() -> str:
+    return str(urllib.request.urlopen("https://example.org"))
+
+
+async def under_another_name() -> str:
+    nap(1)
+    return ""
+
+
+def view_with_database() -> str:
+    return str(duoflask.__name__ + db.session)
+
+
+def view_with_query() -> str:
+    return request.args["x"] + str(json.loads("1")) + str(db.session)
 
 
 def only(app: Flask, view: Any, **options: Any) -> Flask:
@@ -186,6 +238,53 @@ def test_functions_that_block_the_loop_are_found() -> None:
         assert severity(only(sound(), async_sleeping), "blocks-loop", production=production) == "warning"
         assert severity(only(sound(), sleeping, inline=True), "blocks-loop", production=production) == "warning"
         assert codes(only(sound(), sleeping), production=production) == set()
+
+
+@pytest.mark.parametrize("view", [opening, under_another_name])
+def test_blocking_calls_are_found_by_what_they_call(view: Any) -> None:
+    assert severity(only(sound(), view), "blocks-loop") == "warning"
+
+
+@pytest.mark.parametrize("view", [async_waiting, async_fetching, in_a_thread])
+def test_what_only_looks_like_a_blocking_call_is_none(view: Any) -> None:
+    assert codes(only(sound(), view)) == set()
+
+
+def test_attributes_of_others_are_no_session_and_no_body() -> None:
+    app = sound()
+    app.config.update(SECRET_KEY=None, MAX_CONTENT_LENGTH=None)
+    app.add_url_rule("/database", "database", view_with_database)
+    assert codes(only(app, view_with_query)) == set()
+
+
+def test_objects_of_any_shape_do_not_end_the_examination() -> None:
+    class NeedsRequest:
+        @property
+        def backend(self) -> Any:
+            raise RuntimeError
+
+    def wraps_itself() -> str:
+        return ""
+
+    wraps_itself.__wrapped__ = wraps_itself  # type: ignore[attr-defined]
+    app = sound()
+    app.extensions.update(odd=NeedsRequest(), mock=MagicMock())
+    app.add_url_rule("/mock", "mock", MagicMock(return_value=""))
+    app.add_url_rule("/partial", "partial", functools.partial(str, "x"))
+    assert codes(only(app, wraps_itself)) == set()
+
+
+def test_functions_that_cannot_be_read_leave_the_other_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duoflask.doctor.checks.app_functions", lambda app: 1 / 0)
+    app = sound()
+    app.debug = True
+    assert {"debug-open", "unchecked"} <= codes(app, host="0.0.0.0", production=False) | codes(app, host="0.0.0.0")
+
+
+def test_loader_that_knows_no_names_is_left_alone() -> None:
+    app = sound()
+    app.jinja_env.loader = jinja2.FunctionLoader(lambda name: None)
+    assert codes(app) == set()
 
 
 def test_rule_without_a_view_is_an_error() -> None:

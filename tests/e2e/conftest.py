@@ -145,10 +145,16 @@ class Server:
         log_path: What it prints goes there.
         app: Where the app is, instead of examples/hello: a module of the folder `apps` beside this file.
         variables: More of the environment.
+        folder: Where the module is, instead of `apps`.
     """
 
     def __init__(
-        self, kind: ServerKind, log_path: Path, app: str = "", variables: dict[str, str] | None = None
+        self,
+        kind: ServerKind,
+        log_path: Path,
+        app: str = "",
+        variables: dict[str, str] | None = None,
+        folder: Path = APPS,
     ) -> None:
         self.kind = kind
         self.port = _free_port()
@@ -165,7 +171,7 @@ class Server:
         with log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
-                cwd=APPS if app else HELLO,
+                cwd=folder if app else HELLO,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -224,8 +230,10 @@ def _free_port() -> int:
         return port
 
 
-def _running(kind: ServerKind, log_path: Path, app: str = "", **variables: str) -> Iterator[Server]:
-    server = Server(kind, log_path, app, variables)
+def _running(
+    kind: ServerKind, log_path: Path, app: str = "", folder: Path = APPS, **variables: str
+) -> Iterator[Server]:
+    server = Server(kind, log_path, app, variables, folder)
     try:
         server.wait_until_listening()
         yield server
@@ -372,6 +380,20 @@ def start_talk(tmp_path: Path) -> Iterator[Callable[[str], Server]]:
     """Start a uvicorn of an app: `start_talk("talk")`."""
     with ExitStack() as stack:
         yield lambda app: stack.enter_context(contextmanager(_running)(KINDS["uvicorn"], tmp_path / f"{app}.log", app))
+
+
+@pytest.fixture
+def project_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Path], Server]]:
+    """Start a server of a folder's module `chat`, of the kind that the test's indirect parameter names."""
+    kind = {**KINDS, **SOCKET_KINDS}[request.param]
+    command = tuple(part.replace("sockets:app", "hello:app") for part in kind.command)
+    with ExitStack() as stack:
+
+        def start(folder: Path) -> Server:
+            running = contextmanager(_running)(replace(kind, command=command), tmp_path / "server.log", "chat", folder)
+            return stack.enter_context(running)
+
+        yield start
 
 
 @pytest.fixture

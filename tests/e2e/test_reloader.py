@@ -334,6 +334,21 @@ def test_child_ends_with_a_parent_that_was_killed(project: Project) -> None:
     project.wait(lambda: not is_running(child), "the child lives on")
 
 
+def test_child_that_loads_while_its_parent_is_killed_ends(project: Project) -> None:
+    """It has nobody to tell that it serves; it must not show that as an error and keep the address for ever."""
+    wait = "import os, time\nopen('loading', 'w').write(str(os.getpid()))\n"
+    project.code.write_text(wait + "while not os.path.exists('go'): time.sleep(0.02)\n" + APP)
+    project.run()
+    project.wait(lambda: (project.folder / "loading").exists() and (project.folder / "loading").read_text(), "no child")
+    child = int((project.folder / "loading").read_text())
+    assert project.process is not None
+    project.process.kill()
+    project.process.wait(SECONDS)
+    (project.folder / "go").touch()
+    project.wait(lambda: not is_running(child), "the child lives on")
+    assert "serving on" not in project.log()
+
+
 def test_live_stream_does_not_hold_up_a_restart(project: Project) -> None:
     project.run()
     project.wait_for("ONE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -137,14 +138,16 @@ def test_throughput_is_at_least_starlettes(start_talk: Callable[[str], Server]) 
     servers = {"duoflask": start_talk("talk"), "starlette": start_talk("talk_starlette")}
     for sockets, messages in ((1000, 200), (10, 10_000)):
         rates = dict.fromkeys(servers, 0)
-        costs = dict.fromkeys(servers, 1e9)
-        for _ in range(4):
+        ratios = []
+        for _ in range(5):
+            costs = {}
             for name, server in servers.items():  # they take turns
                 before = _cpu_seconds(server)
                 seconds = _load(server, "echo", "/echo", sockets, messages)
-                cost = (_cpu_seconds(server) - before) / sockets / messages * 1e6
+                costs[name] = (_cpu_seconds(server) - before) / sockets / messages * 1e6
                 rates[name] = max(rates[name], round(sockets * messages / seconds))
-                costs[name] = min(costs[name], round(cost, 1))
-        print(sockets, messages, "messages a second", rates, "us of the server's", costs)  # noqa: T201
-        # The server's own seconds: the machine has other things to do. Two measurements of one thing differ by 3%.
-        assert costs["duoflask"] <= 1.03 * costs["starlette"], (rates, costs)
+            ratios.append(round(costs["duoflask"] / costs["starlette"], 3))
+        print(sockets, messages, "messages a second", rates, "server's own time, to Starlette's", ratios)  # noqa: T201
+        # The server's own seconds, neighbours compared: the machine has other things to do, and a neighbour on the same
+        # core makes each of them 30% longer. What is left between two measurements of one thing is 3%.
+        assert statistics.median(ratios) <= 1.03, (rates, ratios)

@@ -19,13 +19,17 @@ from duoflask import DuoFlask, Request, Response
 from duoflask.http import accept, auth, body, cache_control, cookies, csp, dates, etags, options, ranges, uri
 from duoflask.http.age import dump_age, parse_age
 from duoflask.http.errors import BadRequest, HTTPException, MethodNotAllowed, RequestEntityTooLarge, SecurityError
+from duoflask.http.event_stream import Event, EventParser, parse_event_id
 from duoflask.http.forms import FormDataParser, parse_urlencoded
+from duoflask.http.forwarded import SCHEMES, Forwarded, read_forwarded, split_port
 from duoflask.http.grammar import is_token
 from duoflask.http.header_set import parse_set_header
 from duoflask.http.headers import Headers
+from duoflask.http.link import Link, link_value
 from duoflask.http.multipart import InvalidMultipart, MultipartScanner, PartHead
 from duoflask.http.multipart_events import Epilogue, MultipartDecoder, NeedData
 from duoflask.http.paths import safe_join, secure_filename
+from duoflask.http.websocket_wire import Wire
 from duoflask.json.tag import TaggedJSONSerializer
 from duoflask.middleware import ProxyFix
 from duoflask.routing import Map, RequestRedirect, Rule, WebsocketMismatch
@@ -393,6 +397,107 @@ def json_body(data: bytes) -> None:
         assert exc.code == 400
 
 
+# streams of messages
+
+
+def _frame(opcode: int, payload: bytes = b"", first: int = 0x80) -> bytes:
+    """Return a client's frame whose mask leaves the payload as it is."""
+    size = len(payload)
+    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes((first | opcode,)) + length + bytes(4) + payload
+
+
+def _wire(deflate: bool) -> Wire:
+    fields = [(name.lower().encode(), value) for name, value in _HANDSHAKE.items()]
+    wire = Wire.from_headers(fields, compression=deflate)
+    assert wire.next_message() == {"type": "websocket.connect"}
+    wire.send({"type": "websocket.accept"})
+    wire.outgoing()
+    return wire
+
+
+_HANDSHAKE = {
+    "Upgrade": b"websocket",
+    "Connection": b"keep-alive, Upgrade",
+    "Sec-WebSocket-Version": b"13",
+    "Sec-WebSocket-Key": b"dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Protocol": b"chat, b",
+    "Sec-WebSocket-Extensions": b'permessage-deflate; client_max_window_bits="10"; server_no_context_takeover',
+}
+
+
+def _conversed(pieces: Iterable[bytes], deflate: bool) -> tuple[list[Any], bytes]:
+    wire = _wire(deflate)
+    messages: list[Any] = []
+    answers = b""
+    for piece in (*pieces, None):
+        wire.feed_eof() if piece is None else wire.feed(piece)
+        while (message := wire.next_message()) is not None:
+            messages.append(message)
+            assert len(messages) < MAX_INPUT
+        answers += wire.outgoing()
+    assert [message["type"] == "websocket.disconnect" for message in messages].index(True) == len(messages) - 1
+    return messages, answers
+
+
+@target(
+    b"\1\5\0\x0c" + _frame(1, b"a", 0) + _frame(9, b"p") + _frame(0, b"\xc3\xa9") + _frame(8, b"\x03\xe8bye"),
+    b"\0\5\0\x0c" + _frame(1, zlib.compress(b"hello" * 20, wbits=-10)[:-1] + b"\0", 0xC0) + _frame(2, b"x" * 200),
+    b"\0\5\0\x0c" + _frame(1, b"\xe2\x82", 0) + _frame(1) + _frame(10) + _frame(3, b"", 0xA0),
+    b"\0\5\0\x0c\x82\xff\0\0\0\0\0\0\0\1\0\0\0\0x" + _frame(8, b"\3"),
+)
+def websocket_frames(data: bytes) -> None:
+    whole, ways = cut(data)
+    for deflate in (False, True):
+        expected = _conversed(whole, deflate)
+        for way in ways:
+            assert _conversed(way, deflate) == expected
+
+
+@target(
+    b"\n".join(_HANDSHAKE.values()), b"WebSocket, x\nupgrade\n8\nx\n,\npermessage-deflate; a=b, x", b"\n\n\n\n\n;;="
+)
+def websocket_handshake(data: bytes) -> None:
+    values = data.split(b"\n")
+    for count in (len(values), 1, 4, 5):  # the first ones; the others are good
+        sent = {**_HANDSHAKE, **dict(zip(_HANDSHAKE, values[:count]))}
+        try:
+            wire = Wire.from_headers([(name.encode(), value) for name, value in sent.items()])
+        except HTTPException as exc:
+            assert exc.code in (400, 426)
+            continue
+        wire.next_message()
+        wire.send({"type": "websocket.accept", "subprotocol": next(iter(wire.scope_subprotocols), None)})
+        head, *rest = wire.outgoing().split(b"\r\n")
+        assert head == b"HTTP/1.1 101 Switching Protocols" and rest[-2:] == [b"", b""]
+        assert all(re.fullmatch(rb"[\w-]+: [\t -~]*", line) for line in rest[:-2]), rest
+
+
+def _heard(pieces: Iterable[bytes]) -> tuple[list[Any], list[Any]]:
+    parser = EventParser()
+    events = [(event.data, event.event, event.id) for piece in pieces for event in parser.feed(piece)]
+    return events, [parser.last_event_id, parser.retry, parser.comments]
+
+
+@target(
+    b"\0\5\0\x0c\xef\xbb\xbfevent: x\r\ndata:a\r\ndata: b\rid:1\n\n: c\nretry: 10\n\ndata\n\n",
+    b"\0\1\0\2\r\n\r\rdata: \xe2\x82\n\nid: \0\nid\nfoo: x\ndata:  y\n\n",
+)
+def event_stream(data: bytes) -> None:
+    whole, ways = cut(data)
+    events, state = _heard(whole)
+    for way in ways:
+        assert _heard(way) == (events, state)
+    written = b"".join([Event(text, event=(kind or "").replace("\0", "") or None).encode() for text, kind, _ in events])
+    assert [text for text, _, _ in _heard([written])[0]] == [text for text, _, _ in events]
+    try:
+        EventParser(max_event_size=20).feed(whole[0])
+    except ValueError:
+        assert len(whole[0]) > 20
+    found = parse_event_id(field(data))
+    assert found is None or not re.search(r"[\0\r\n]", found)
+
+
 # sessions
 
 
@@ -668,6 +773,36 @@ def request_fields(data: bytes) -> None:
         told = _told(wsgi, attribute)
         if not attribute.startswith("is_multi"):
             assert _told(asgi, attribute) == told, attribute
+
+
+@target("/ä b<>.css".encode(), b"</a.css>; rel=preload", b"//h/x.woff2?\xff#y", b"http://[::1/a.js", b"a\r\nX: y")
+def link(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    try:
+        value = link_value(text)
+    except (ValueError, TypeError):
+        assert not text or re.search(r"[\x00-\x1f\x7f]", text) or text[0] == "<", text
+        return
+    writable(value)
+    assert value[0] == "<" and (text[0] == "<" or value.count("<") == value.count(">") == 1)
+    try:
+        writable(Link("/a", title=text, media=text).to_header())
+    except ValueError:
+        assert re.search(r"[^\t\x20-\x7e\x80-\xff]", text), text
+
+
+@target(b"1.2.3.4, ::1\nhttps, http\na:1, [::1]:2\n1, 65536\n//x, /a/", b'"a,b"\n HTTPS\n:\n\xb2\n/')
+def forwarded(data: bytes) -> None:
+    sent = dict(zip(_FORWARDED, field(data).split("\n")))
+    for count in (0, 1, 2, 40):
+        found = read_forwarded(sent.get, x_for=count, x_proto=count, x_host=count, x_port=count, x_prefix=count)
+        assert count or found == Forwarded()
+        assert found.scheme is None or found.scheme in SCHEMES
+        assert found.port is None or 0 < int(found.port) < 65536
+        assert not found.prefix or re.match(r"/[^/]", found.prefix), found
+        if found.host is not None:
+            name, port = split_port(found.host)
+            assert found.host.startswith(name if port is None else f"{name}:{port}")
 
 
 _FORWARDED = [f"X-Forwarded-{name}" for name in ("For", "Proto", "Host", "Port", "Prefix")]

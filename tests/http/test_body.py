@@ -12,6 +12,7 @@ from duoflask.http.body import (
     drain_input,
     parse_content_length,
     read_limited,
+    read_now,
 )
 from duoflask.http.errors import BadRequest, ClientDisconnected, RequestEntityTooLarge
 
@@ -82,6 +83,23 @@ def test_early_end_is_a_400_each_time(stream, read):
 
 
 @pytest.mark.parametrize("stream", [io.BytesIO, Dribble])
+def test_short_body_is_read_at_once_and_not_beyond_its_end(stream):
+    source = stream(BODY + b"next request")
+    body = read_now(source, len(BODY))
+    assert source.tell() == len(BODY)
+    assert body.read() == BODY
+    assert body.read() == b""
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO, Dribble])
+def test_short_body_that_ends_early_is_a_400_each_time(stream):
+    body = read_now(stream(b"abc"), 10)
+    for _ in range(2):
+        with pytest.raises(ClientDisconnected, match="expected 10 bytes; got 3"):
+            body.read()
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO, Dribble])
 @pytest.mark.parametrize("read", ["read", "readline", "iterate", "readinto", "small"])
 def test_exactly_the_maximum_is_fine_and_one_more_a_413(stream, read):
     assert exhaust(LimitedStream(stream(BODY), len(BODY), is_max=True), read) == BODY
@@ -100,6 +118,8 @@ def test_failing_stream_is_a_disconnect():
     with pytest.raises(ClientDisconnected) as info:
         LimitedStream(Broken(), 5).read()
     assert isinstance(info.value.__cause__, OSError)
+    with pytest.raises(ClientDisconnected):
+        read_now(Broken(), 5).read()
 
 
 def test_a_stream_without_end_needs_a_limit():

@@ -65,3 +65,10 @@ def test_any_text_is_a_safe_value_or_refused(text):
     assert value.startswith("<")
     if text[0] != "<":
         assert value.count("<") == value.count(">") == 1
+
+
+def test_a_bad_link_is_an_error_where_it_is_made():
+    with pytest.raises(ValueError, match="token"):
+        Link("/a", **{"a b": 1})
+    with pytest.raises(ValueError, match="control characters"):
+        Link("/a", title="a\r\nX: y")

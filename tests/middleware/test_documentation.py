@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "middleware.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+from ..pages import Page
+
+PAGE = Page("middleware")
 
 
 def example(word: str) -> Any:
-    blocks = [block for block in BLOCKS if word in block]
-    assert len(blocks) == 1
-    names: dict[str, Any] = {"__name__": "example"}
-    exec(blocks[0], names)
-    names["app"].testing = True
-    return names["app"]
+    app = PAGE.example(word)["app"]
+    app.testing = True
+    return app
 
 
 @pytest.mark.parametrize("name", ["legacy", "modern"])
@@ -49,4 +45,4 @@ def test_own(client: Any) -> None:
 
 
 def test_no_example_is_left_out() -> None:
-    assert len(BLOCKS) == 5
+    assert len(PAGE.fenced) == 5

@@ -104,7 +104,9 @@ def test_name_without_a_place_stays_and_is_reported(migrate: Any) -> None:
         ("patch('werkzeug.exceptions')", "1: the text 'werkzeug.exceptions' names a module"),
         ("try:\n    import flask\nexcept ImportError:\n    flask = None", "2: 'flask' is bound by something else"),
         ("from quart.utils import run_sync", "1: quart.utils.run_sync: a 'def' function runs in a thread"),
-        ("from quart import websocket", "1: quart.websocket: WebSockets"),
+        ("from quart import make_push_promise", "1: quart.make_push_promise: browsers have dropped HTTP/2 push"),
+        ("from quart.asgi import ASGIHTTPConnection", "1: quart.asgi.ASGIHTTPConnection: there is no such class"),
+        ("from quart.typing import WebsocketCallable", "1: quart.typing.WebsocketCallable: duoflask.typing has"),
         ("from quart_schema import x", "1: quart_schema: Quart's extensions"),
     ],
 )

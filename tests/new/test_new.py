@@ -108,6 +108,24 @@ def test_sessions_survive_the_reloader_and_cannot_be_forged_in_production(shop: 
     assert key(DUOFLASK_DEBUG="1") == key(DUOFLASK_DEBUG="1")
     assert key() != key()
     assert key(CORNER_SHOP_SECRET_KEY="0123") == "0123\n"
+    assert key(CORNER_SHOP_SECRET_KEY="4567") == "4567\n"
+
+
+def test_settings_of_the_environment_have_their_types(shop: Path) -> None:
+    show = (
+        "from app import app; c = app.config; print(c['MAX_CONTENT_LENGTH'], c['SESSION_COOKIE_SECURE'], "
+        "c['TRUSTED_HOSTS']); print(app.test_client().post('/name', data={'name': 'Ada' * 500}).status_code)"
+    )
+    variables = {
+        "PYTHONPATH": f"{ENVIRONMENT['PYTHONPATH']}{os.pathsep}{shop}",
+        "CORNER_SHOP_MAX_CONTENT_LENGTH": "1000",
+        "CORNER_SHOP_SESSION_COOKIE_SECURE": "false",
+        "CORNER_SHOP_TRUSTED_HOSTS": '["localhost"]',
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", show], cwd=shop, env={**ENVIRONMENT, **variables}, capture_output=True, text=True
+    )
+    assert done.stdout == "1000 False ['localhost']\n413\n", done.stderr
 
 
 SERVERS = {
@@ -162,7 +180,8 @@ def test_servers_serve_it(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["json", "class", "test", "app", "duoflask", "9lives", "späti", "a/b c!", "", "-x", "Flask"]
+    "name",
+    ["json", "class", "test", "app", "duoflask", "9lives", "späti", "a/b c!", "", "-x", "Flask", "pytest", "jinja2"],
 )
 def test_name_that_cannot_be_imported_is_refused(tmp_path: Path, name: str) -> None:
     if not name:
@@ -197,6 +216,8 @@ def test_command_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Monkey
     result = CliRunner().invoke(cli, ["new", "shop"])
     assert result.exit_code == 0
     assert result.output.endswith("Now:\n  cd shop\n  duoflask run --debug\n\nIts tests: python -m pytest\n")
+    spaced = CliRunner().invoke(cli, ["new", "my shop"])
+    assert "\n  cd 'my shop'\n" in spaced.output
     again = CliRunner().invoke(cli, ["new", "shop"])
     assert again.exit_code == 1 and "not empty" in again.output
     wrong = CliRunner().invoke(cli, ["new", "json"])

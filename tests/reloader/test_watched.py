@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import duoflask
+from duoflask.reloader import watched
 from duoflask.reloader.watched import Sources, changed_names, code_folders, snapshot
 
 
@@ -111,3 +112,26 @@ def test_what_a_child_tells_is_added_and_checked() -> None:
     sources = Sources(folders={"/a"})
     sources.merge({"folders": ["/b", 3], "trees": ["/t"], "serving": True, "unknown": ["/x"]})
     assert (sources.folders, sources.trees, sources.files) == ({"/a", "/b"}, {"/t"}, set())
+
+
+def test_nearest_folders_are_looked_through_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched, "MAX_FOLDERS", 30)
+    for number in range(20):
+        deep = tmp_path / f"data{number}" / "a" / "b"
+        deep.mkdir(parents=True)
+        (deep.parents[1] / "app.py").touch()
+    assert len(snapshot(Sources(folders={str(tmp_path)}))) == 20
+
+
+def test_what_an_editor_keeps_for_itself_does_not_count(tmp_path: Path) -> None:
+    for name in ("#page.html#", ".#page.html", "page.html~", ".page.html.swp", ".page.html.swx", "page.html"):
+        (tmp_path / name).touch()
+    assert names(snapshot(Sources(trees={str(tmp_path)})), tmp_path) == {"page.html"}
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "back").symlink_to(tmp_path)
+    (tmp_path / "inner" / "app.py").touch()
+    (tmp_path / "inner" / ".#app.py").symlink_to("nobody@nowhere.1")
+    assert names(snapshot(Sources(folders={str(tmp_path)})), tmp_path) == {"inner/app.py"}

@@ -83,3 +83,15 @@ def test_without_watchfiles_the_clock_remains(tmp_path: Path, monkeypatch: pytes
 def test_unknown_type_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 'auto', 'stat' or 'watchfiles'; got 'guess'"):
         supervise(reloader_type="guess")
+
+
+def test_huge_tree_is_looked_at_less_often(tmp_path: Path) -> None:
+    watcher = Watcher(Sources(folders={str(tmp_path)}), 1, False)
+    try:
+        watcher.start_over()
+        watcher.changes()
+        assert watcher.timeout < 10
+        watcher._look_seconds = 1.0
+        assert watcher.timeout == 20
+    finally:
+        watcher.close()

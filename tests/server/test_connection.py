@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import math
+import socket
 import time
 from contextvars import ContextVar
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
+
+from duoflask.server import serve
 
 pytestmark = pytest.mark.anyio
 
@@ -650,3 +654,83 @@ async def test_stream_that_fails_without_framing_is_reset(tmp_path: Any, anyio_b
                 while True:
                     await stream.receive()
         server.stop()
+
+
+async def test_client_that_takes_a_little_at_a_time_is_not_given_up(connect: Any, anyio_backend: str) -> None:
+    large = b"x" * (3 << 20)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(large))
+
+    async with connect(app, size=1, write_timeout=0.5) as client:
+        await client.send(GET)
+        data = b""
+        with anyio.fail_after(20):
+            while len(data) < len(large):
+                data += await client.stream.receive(65_536)
+                await anyio.sleep(0.02)  # all of it takes longer than the time-out
+    assert data.endswith(large)
+
+
+async def test_stop_does_not_wait_for_a_client_that_takes_nothing_of_the_rest(anyio_backend: str) -> None:
+    ended = anyio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        with anyio.move_on_after(0.2):
+            while True:
+                await send(body(b"x" * 1_000_000, more=True))
+        ended.set()
+
+    with anyio.fail_after(20), socket.socket() as client:
+        async with serve(app, port=0, lifespan="off", write_timeout=1000, graceful_timeout=0.1) as server:
+            await anyio.to_thread.run_sync(client.connect, ("127.0.0.1", int(server.addresses[0].rpartition(":")[2])))
+            client.sendall(GET)
+            await ended.wait()
+
+
+async def test_reset_of_a_connection_that_is_lost_already_is_no_error(connect: Any, caplog: Any) -> None:
+    left = anyio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(b"x", more=True))
+        await left.wait()
+        with pytest.raises(OSError, match="closed"):  # noqa: PT012 - the loop has to see it first
+            while True:
+                await send(body(b"x" * 65_536, more=True))
+                await anyio.sleep(0.01)
+
+    async with connect(app) as client:
+        await client.send(b"GET / HTTP/1.0\r\n\r\n")
+        await client.read_until(b"x")
+        await client.stream.aclose()
+        left.set()
+        with anyio.fail_after(5):
+            await client.done.wait()
+    assert not [record for record in caplog.records if "internal error" in record.getMessage()]
+
+
+async def test_malformed_body_under_an_answer_without_framing_does_not_look_whole(anyio_backend: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(b"part", more=True))
+        await receive()
+
+    async with serve(app, port=0, lifespan="off") as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+
+        def ask() -> bytes:
+            with socket.create_connection(("127.0.0.1", port), 10) as sock:
+                sock.sendall(b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n")
+                data = b""
+                while not data.endswith(b"part"):
+                    data += sock.recv(1000)
+                sock.shutdown(socket.SHUT_WR)
+                with pytest.raises(ConnectionResetError):
+                    sock.recv(1000)
+                return data
+
+        with anyio.fail_after(20):
+            assert (await anyio.to_thread.run_sync(ask)).endswith(b"part")

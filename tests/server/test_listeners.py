@@ -236,3 +236,20 @@ def test_wrong_option_is_an_error_of_the_command_line(arguments: list[str], mess
     result = CliRunner().invoke(run_command, arguments)
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize("text", ["a\r\nb", "\u20ac"])
+def test_server_field_that_cannot_be_sent_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="invalid server_header"):
+        ServerConfig(server_header=text)
+
+
+async def test_inherited_socket_that_does_not_listen_yet_is_served(anyio_backend: str) -> None:
+    given = socket.socket()
+    given.bind(("127.0.0.1", 0))
+    address = given.getsockname()
+    async with serve(hello, fd=given.detach(), lifespan="off"):
+        with anyio.fail_after(10):
+            async with await anyio.connect_tcp(*address) as client:
+                await client.send(b"GET / HTTP/1.0\r\n\r\n")
+                assert (await client.receive()).startswith(b"HTTP/1.1 200 ")

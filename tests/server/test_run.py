@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -311,3 +312,43 @@ def test_signal_lets_the_request_in_flight_finish(kind: signal.Signals, anyio_ba
         assert time.monotonic() - begun < 3
     assert (process.returncode, output) == (0, "shutdown\n")
     assert errors.count('"GET / HTTP/1.1" 200 5') == 1
+
+
+async def test_address_in_use_is_said_before_the_application_starts(anyio_backend: str) -> None:
+    kinds: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        kinds.append(scope["type"])
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(OSError, match="cannot listen on 127.0.0.1:"):
+            await serve(app, port=taken.getsockname()[1])
+    assert kinds == []
+
+
+async def test_sockets_are_closed_when_the_application_does_not_start(anyio_backend: str, tmp_path: Path) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no"})
+
+    path = tmp_path / "socket"
+    with pytest.raises(LifespanError):
+        await serve(app, uds=str(path))
+    assert not path.exists()
+    with socket.create_server(("127.0.0.1", 0)) as given, pytest.raises(LifespanError):
+        await serve(app, sockets=[given])
+    assert given.fileno() == -1
+
+
+def test_unix_socket_whose_queue_is_full_is_in_use(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as clients:
+        listener.bind(path)
+        listener.listen(0)
+        for _ in range(3):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.connect(path)
+        with pytest.raises(OSError, match="in use"):
+            bind(ServerConfig(uds=path))

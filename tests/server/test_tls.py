@@ -4,6 +4,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -231,3 +232,85 @@ def test_app_run_hands_the_context_to_the_server(
     site.run(ssl_context=ssl_context)
     assert isinstance(seen[0]["ssl"], ssl.SSLContext)
     assert "ssl_context" not in seen[0]
+
+
+async def test_slow_client_gets_all_before_the_connection_ends(pair: tuple[str, str], anyio_backend: str) -> None:
+    size = 6_000_000
+
+    def slow(port: int) -> int:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        sock.connect(("127.0.0.1", port))
+        got = 0
+        with trusting(pair).wrap_socket(sock, server_hostname="localhost") as secure:
+            secure.settimeout(10)
+            secure.sendall(GET.replace(b"GET / ", b"GET /?%d " % size))
+            time.sleep(2.5)  # longer than any time that the server has for ending a connection
+            while data := secure.recv(65_536):
+                got += len(data)
+        return got
+
+    settings: Any = {"lifespan": "off", "ssl": load_ssl_context(*pair), "keep_alive_timeout": 1, "linger_timeout": 0.5}
+    async with serve(hello, port=0, **settings) as server:
+        with anyio.fail_after(30):
+            assert await anyio.to_thread.run_sync(slow, port_of(server.addresses[0])) > size
+
+
+async def test_end_of_a_body_without_length_is_said(pair: tuple[str, str], anyio_backend: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"whole", "more_body": scope["path"] == "/fails"})
+        await send({"type": "http.response.body", "body": b"", "more_body": scope["path"] == "/fails"})
+
+    def asks(port: int) -> None:
+        for path, complete in (("/", True), ("/fails", False)):
+            with (
+                socket.create_connection(("127.0.0.1", port), 10) as sock,
+                trusting(pair).wrap_socket(sock, server_hostname="localhost", suppress_ragged_eofs=False) as secure,
+            ):
+                secure.sendall(b"GET %b HTTP/1.0\r\n\r\n" % path.encode())
+                data = b""
+                try:
+                    while piece := secure.recv(1000):
+                        data += piece
+                    assert complete
+                    assert data.endswith(b"whole")
+                except (ssl.SSLError, ConnectionResetError):
+                    assert not complete
+
+    async with serve(app, port=0, lifespan="off", ssl=load_ssl_context(*pair)) as server:
+        with anyio.fail_after(20):
+            await anyio.to_thread.run_sync(asks, port_of(server.addresses[0]))
+
+
+async def test_client_that_has_said_close_notify_gets_its_answer(pair: tuple[str, str], anyio_backend: str) -> None:
+    def asks(port: int) -> bytes:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = trusting(pair).wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with socket.create_connection(("127.0.0.1", port), 10) as sock:
+
+            def step(call: Any, *arguments: Any) -> Any:
+                while True:
+                    try:
+                        return call(*arguments)
+                    except ssl.SSLWantReadError:
+                        sock.sendall(outgoing.read())
+                        if not (data := sock.recv(65_536)):
+                            return b""
+                        incoming.write(data)
+
+            step(tls.do_handshake)
+            tls.write(GET)
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.unwrap()
+            sock.sendall(outgoing.read())
+            return bytes(step(tls.read, 65_536))
+
+    async with serve(hello, port=0, lifespan="off", ssl=load_ssl_context(*pair)) as server:
+        with anyio.fail_after(20):
+            answer = await anyio.to_thread.run_sync(asks, port_of(server.addresses[0]))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_client_cannot_renegotiate(pair: tuple[str, str]) -> None:
+    assert load_ssl_context(*pair).options & ssl.OP_NO_RENEGOTIATION

@@ -491,3 +491,28 @@ async def test_many_sockets_at_a_time(path: str, interface: str, anyio_backend: 
         url = url_of(server, path)
         with anyio.fail_after(55):
             await anyio.to_thread.run_sync(lambda: asyncio.run(_many(url, number, work)))
+
+
+@pytest.mark.parametrize("frame", [b"\x88\x80abcd", b"\xc1\x80abcd"])
+async def test_socket_that_ends_before_it_is_accepted_does_not_stop_the_loop(frame: bytes, anyio_backend: str) -> None:
+    accepted, heard = anyio.Event(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await anyio.sleep(0.1)  # the frame is there
+        await send({"type": "websocket.accept"})
+        accepted.set()
+        await anyio.sleep(0.1)
+        heard.append(await receive())
+
+    async with serve(app, port=0, lifespan="off") as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        with anyio.fail_after(10):
+            async with await anyio.connect_tcp("127.0.0.1", port) as client:
+                await client.send(HANDSHAKE + frame)
+                await accepted.wait()
+                await client.send_eof()
+                with pytest.raises(anyio.EndOfStream):
+                    while True:
+                        await client.receive()
+    assert heard[0]["type"] == "websocket.disconnect"

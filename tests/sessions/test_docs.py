@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[2] / "docs" / "sessions.md"
-
-
-def blocks() -> list[str]:
-    """The indented blocks of the page."""
-    found: list[list[str]] = [[]]
-    for line in PAGE.read_text().splitlines():
-        if line.startswith("    ") or (not line and found[-1]):
-            found[-1].append(line)
-        elif found[-1]:
-            found.append([])
-    return [textwrap.dedent("\n".join(lines)) for lines in found if lines]
+from ..pages import Page
 
 
 def test_examples_work(client: Callable[..., Any], tmp_path: Path) -> None:
-    names: dict[str, Any] = {"__name__": "a"}
-    code = "\n\n".join(blocks())
+    page = Page("sessions")
+    code = "\n\n".join(page.indented)
     assert code.count("@app.") == 5
-    exec(compile(code.replace('"sqlite"', f'"sqlite:{tmp_path / "s.db"}"'), str(PAGE), "exec"), names)
+    names = page.run(code.replace('"sqlite"', f'"sqlite:{tmp_path / "s.db"}"'))
     browser = client(names["app"])
     own = {"Sec-Fetch-Site": "same-origin"}
     assert browser.post("/login", data={"user": "ada"}, headers=own).text == "welcome"

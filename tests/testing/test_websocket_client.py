@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -233,6 +234,20 @@ def test_a_view_that_does_not_end_is_given_up(client: MakeClient, monkeypatch: p
 
     with client(_app(view)).websocket("/ws"):
         pass
+
+
+def test_a_view_that_takes_nothing_does_not_hang_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duoflask.testing.wsgi_websocket_run.DEFAULT_MAX_WAIT_SECONDS", 0.2)
+    over = threading.Event()
+
+    def view() -> None:
+        websocket.accept()
+        over.wait(30)
+
+    with Client(_app(view)).websocket("/ws") as ws:
+        with pytest.raises(TimeoutError, match="has not received what was sent in time"):
+            ws.send("x" * (8 << 20))
+        over.set()
 
 
 # -- against apps by hand

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import duoflask
-from duoflask import globals as proxies
 from duoflask.testing.websocket_core import WebsocketResponseError
 
-PAGE = Path(__file__).parents[2] / "docs" / "websockets.md"
+from ..pages import Page
 
 
-def _blocks() -> list[str]:
-    """The indented blocks of the page."""
-    found: list[list[str]] = [[]]
-    for line in PAGE.read_text().splitlines():
-        if line.startswith("    ") or (not line and found[-1]):
-            found[-1].append(line)
-        elif found[-1]:
-            found.append([])
-    blocks = [textwrap.dedent("\n".join(lines)) for lines in found if lines]
-    return [block for block in blocks if "proxy_" not in block]  # those for a proxy are not Python
-
-
-def test_examples_work(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duoflask, "websocket", proxies.websocket, raising=False)
-    code = "\n\n".join(_blocks())
+def test_examples_work(client: Any) -> None:
+    page = Page("websockets")
+    code = "\n\n".join(block for block in page.indented if "proxy_" not in block)  # that one is for nginx
     assert code.count("@app.") == 5
-    names: dict[str, Any] = {"__name__": "a"}
-    exec(compile(code, str(PAGE), "exec"), names)
+    names = page.run(code)
     app = names["app"]
     browser = client(app)
     for kind in ("echo", "blocking"):

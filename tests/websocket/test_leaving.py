@@ -14,8 +14,8 @@ import pytest
 
 from duoflask import DuoFlask, g
 from duoflask.globals import websocket
-from duoflask.websocket_object import WebsocketDisconnect
 from duoflask.websocket_context import copy_current_websocket_context
+from duoflask.websocket_object import WebsocketDisconnect
 
 from .sockets import Socket
 

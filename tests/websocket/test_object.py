@@ -11,12 +11,12 @@ import pytest
 from duoflask import DuoFlask, g, request
 from duoflask.globals import websocket, websocket_ctx
 from duoflask.testing.websocket_core import WebsocketResponseError
-from duoflask.websocket_object import BadMessage, Websocket, WebsocketDisconnect
 from duoflask.websocket_context import (
     after_this_websocket,
     copy_current_websocket_context,
     has_websocket_context,
 )
+from duoflask.websocket_object import BadMessage, Websocket, WebsocketDisconnect
 
 
 def _app(**config: Any) -> DuoFlask:

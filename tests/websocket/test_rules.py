@@ -155,7 +155,12 @@ def test_rule_of_an_extension_gets_the_handshake_as_a_request() -> None:
     app = _app()
     app.add_url_rule("/sock", "sock", lambda: f"raw {request.path}", websocket=True)
     app.add_websocket("/ws", "ws", _hello)
-    handshake = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "a", "Sec-WebSocket-Version": "13"}
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "a",
+        "Sec-WebSocket-Version": "13",
+    }
     client = app.test_client()
     assert client.get("/sock", headers=handshake).text == "raw /sock"
     assert client.get("/sock").status_code == 400
@@ -167,8 +172,8 @@ def test_rule_of_an_extension_gets_the_handshake_as_a_request() -> None:
 
 
 def test_store_that_does_not_answer_refuses_with_503(client: Any, tmp_path: Any) -> None:
-    from duoflask import session  # noqa: PLC0415 - only here
-    from duoflask.sessions import StoreUnavailable  # noqa: PLC0415
+    from duoflask import session
+    from duoflask.sessions import StoreUnavailable
 
     app = _app()
     app.config["SESSION_STORE"] = f"sqlite:{tmp_path / 's.db'}"

@@ -369,3 +369,92 @@ def test_at_the_end_of_the_process_open_connections_are_closed(pair: Pair) -> No
     channel.finish()
     _leave_all()
     assert _all(pair[1]) == b""
+
+
+class _Flood:
+    """A peer that sends the same again and again, as fast as it can."""
+
+    def __init__(self, sock: socket.socket, data: bytes) -> None:
+        self._socket, self._data, self._stopped = sock, data, False
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped:
+                self._socket.sendall(self._data)
+        except OSError:
+            pass
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._stopped = True
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+
+
+FLOODS = {"pongs": frame(PONG) * 5000, "messages": frame(TEXT, "hello") * 5000}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_peer_that_never_pauses_leaves_the_loop_to_others(pair: Pair, kind: str) -> None:
+    channel = _channel(pair)
+
+    async def receives() -> None:
+        while (await channel.receive())["type"] == "websocket.receive":
+            pass
+
+    async def others() -> None:
+        task = asyncio.create_task(receives())
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.wait([task])
+
+    with _Flood(pair[1], FLOODS[kind]):
+        _on_portal(others)
+    channel.finish()
+
+
+def test_a_peer_that_never_pauses_leaves_the_lock_to_those_who_send(pair: Pair) -> None:
+    channel = _channel(pair)
+    thread = threading.Thread(target=channel.receive_now)
+    with _Flood(pair[1], FLOODS["pongs"]):
+        thread.start()
+        for number in range(5):
+            channel.send_now(_text(number))
+    thread.join()
+    channel.finish()
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_peer_that_never_pauses_does_not_keep_the_thread_behind_the_close(pair: Pair, kind: str) -> None:
+    channel = _channel(pair)
+    channel.send_now({"type": "websocket.close"})
+    thread = threading.Thread(target=channel.finish)
+    with _Flood(pair[1], FLOODS[kind]):
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_a_task_that_is_cancelled_at_its_turn_loses_no_message(pair: Pair) -> None:
+    channel = _channel(pair)
+    pair[1].sendall(b"".join(frame(TEXT, str(number)) for number in range(100)))
+    got: list[str] = []
+
+    async def receives() -> None:
+        while True:
+            got.append((await channel.receive())["text"])
+
+    async def cancels() -> None:
+        while len(got) < 100:
+            task = asyncio.create_task(receives())
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+
+    _on_portal(cancels)
+    assert got == [str(number) for number in range(100)]
+    channel.finish()

@@ -182,7 +182,7 @@ async def _in_worker(function: Callable[[], _T], workers: Workers) -> _T:
     context = copy_context()
     leg, cancellation = await _waited(workers, functools.partial(context.run, _outcome, function))
     _take_over(context)
-    error = leg.error or cancellation
+    error = cancellation if leg.error is None else leg.error  # one may be false
     if error is not None:
         raise error
     return leg.value  # type: ignore[no-any-return]

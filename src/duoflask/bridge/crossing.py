@@ -229,7 +229,7 @@ def drive(traveller: Traveller, coroutine: Work, thread_leg: ThreadLeg, wanted: 
             else:
                 traveller.on_loop = True
                 if leg.wanted is None:
-                    error = leg.error or cancellation
+                    error = cancellation if leg.error is None else leg.error  # one may be false
                     if error is not None:
                         try:
                             raise error

@@ -270,7 +270,7 @@ class WSGIDriver:
             if wanted is None:
                 self.finished = True
                 if trip is not None:
-                    trip.hand_back(leg)
+                    trip.hand_back(Leg())  # that it is over, not how: an error is raised in one thread
                 return _result(leg)
             if trip is None:
                 self._traveller.leaves_thread()

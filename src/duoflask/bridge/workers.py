@@ -76,7 +76,7 @@ class Home:
         if self._loop is not None:
             task = self._loop.create_task(coroutine, context=context)
             _running.add(task)
-            task.add_done_callback(_running.discard)
+            task.add_done_callback(_running.discard, context=context)  # not a copy of the caller's
         else:
             sys.modules["trio"].lowlevel.spawn_system_task(_awaited, coroutine, context=context)
 

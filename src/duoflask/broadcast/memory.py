@@ -95,6 +95,8 @@ class MemoryBackend(Backend):
                 channel = self._channels.get(name)
                 if channel is not None:
                     channel.subscribers = tuple(one for one in channel.subscribers if one is not subscriber)
+                    if not channel.subscribers and not channel.position.number:  # its name may be anybody's invention
+                        del self._channels[name]
 
     async def close(self) -> None:
         with self._lock:

@@ -11,8 +11,9 @@ Whenever Redis has confirmed a SUBSCRIBE, the reader stops reading and asks (the
 the last number that it has seen; what arrives meanwhile waits in the socket, and is skipped if its number is known by
 then. So a connection that was lost costs no message that the stream still holds, and a gap is known to the number.
 
-Redis may come back without its data. Each process then tells it the highest number that it knows of a channel, before
-the first message is published anew: numbers go on, in another epoch, and the jump says how many messages are gone.
+Redis may come back without its data, or with older data. Each process then tells it the highest number that it knows
+of a channel, before the first message is published anew: numbers go on, in another epoch, and the jump says how many
+messages are gone.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class RedisBackend(Backend):
         # kept: their end would close what the parent still uses, and warn
         self._forgotten.append(getattr(self, "__dict__", {}).copy())
         self._channels: dict[str, _Channel] = {}
-        self._known: OrderedDict[str, int] = OrderedDict()
+        self._known: OrderedDict[str, Position] = OrderedDict()
         self._client: Any = None
         self._scripts: dict[str, Any] = {}
         self._turn = asyncio.Lock()
@@ -135,29 +136,31 @@ class RedisBackend(Backend):
         logger.error("%s is unavailable: %s: %s", self.name, type(error).__name__, error)
         return BroadcastUnavailable()
 
-    def _note(self, channel: str, number: int) -> None:
+    def _note(self, channel: str, position: Position) -> None:
         """Remember the highest number of a channel."""
         known = self._known
-        known[channel] = max(number, known.get(channel, 0))
+        if position.number >= known.get(channel, UNKNOWN).number:
+            known[channel] = position
         known.move_to_end(channel)
         if len(known) > _KNOWN_CHANNELS:
             known.popitem(last=False)
 
     async def publish(self, channel: str, payload: bytes) -> int:
-        known = self._known.get(channel, 0)
+        known = self._known.get(channel, UNKNOWN)
         limits = (self._history, self._state_ms, self._stream_ms)
+        args = (known.number, new_epoch(), payload, *limits, self.prefix + channel, known.epoch)
         try:
-            answer = await self._call("publish", channel, known, new_epoch(), payload, *limits, self.prefix + channel)
+            number, epoch = await self._call("publish", channel, *args)
         except self._troubles as exc:
             raise self._unavailable(exc) from exc
-        number = int(answer)
-        self._note(channel, number)
-        return number
+        position = Position(int(number), epoch.decode())
+        self._note(channel, position)
+        return position.number
 
     async def _since(self, name: str, position: Position) -> tuple[Position, list[Record]]:
         """Where a channel stands, and what is kept behind a position."""
-        known = self._known.get(name, 0)
-        args = (known, new_epoch(), self._state_ms, position.epoch, position.number)
+        known = self._known.get(name, UNKNOWN)
+        args = (known.number, new_epoch(), self._state_ms, position.epoch, position.number, known.epoch)
         number, epoch, entries = await self._call("since", name, *args)
         word = epoch.decode()
         records = [
@@ -333,7 +336,7 @@ class RedisBackend(Backend):
         if missed:
             self._log_missed(channel.name, last.number + 1, position.number - 1)
         channel.position = position
-        self._note(channel.name, position.number)
+        self._note(channel.name, position)
         for subscriber in channel.subscribers:
             subscriber.deliver(record, missed)
 
@@ -344,7 +347,7 @@ class RedisBackend(Backend):
             return
         last = channel.position
         now, records = await self._since(name, last or UNKNOWN)
-        self._note(name, now.number)
+        self._note(name, now)
         if last is not None:
             for record in records:
                 self._advance(channel, record)

@@ -6,6 +6,9 @@ before. Knows a context as what its slots say.
 
 from __future__ import annotations
 
+import base64
+import inspect
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import CodeType
@@ -13,9 +16,10 @@ from typing import Any, Final
 
 from ..ctx import AppContext
 from ..http.header_views import EnvironHeaders, ScopeHeaders
+from ..http.uri import parse_query
 from ..plans import Plan, Step
 from .frames import Failure
-from .masking import MASK, Masker, is_secret
+from .masking import MASK, Masker, is_secret, one_line
 
 __all__ = ["Planned", "Section", "context_sections", "plan_of", "request_section", "target_of"]
 
@@ -73,17 +77,13 @@ def request_section(source: Any, masker: Masker) -> Section:
     is_scope = "type" in source
     headers: Any = ScopeHeaders(source.get("headers", ())) if is_scope else EnvironHeaders(source)
     pairs = [(str(name), str(value)) for name, value in list(headers.items())[:MAX_ROWS]]
-    for name, value in pairs:
-        if name.lower() in ("cookie", "authorization"):
-            for piece in value.replace("=", ";").split(";")[:MAX_ROWS]:  # each cookie's value by itself
-                masker.learn(piece.strip().strip('"'))
-        elif is_secret(name):
-            masker.learn(value)
+    _learn_from_fields(pairs, masker)
+    masker.learn_from(os.environ.items())
     method, _, url = target_of(source).partition(" ")
     client = source.get("client") if is_scope else (source.get("REMOTE_ADDR"), source.get("REMOTE_PORT"))
     rows = [
         ("method", masker.clean(method)),
-        ("URL", masker.clean(_masked_query(url[:5_000]))),
+        ("URL", masker.clean(_masked_query(url, masker)[:5_000])),
         ("protocol", f"{'ASGI' if is_scope else 'WSGI'}, HTTP/{_version(source)}"),
         ("client", masker.clean(" ".join(str(part) for part in client or () if part))),
     ]
@@ -93,12 +93,33 @@ def request_section(source: Any, masker: Masker) -> Section:
     return Section("Request", rows)
 
 
+def _learn_from_fields(pairs: list[tuple[str, str]], masker: Masker) -> None:
+    """Learn what a client has sent as its own: each cookie's value, a token, a password."""
+    for name, value in pairs:
+        lowered = name.lower()
+        if lowered == "cookie":
+            for piece in value.replace("=", ";").split(";")[:MAX_ROWS]:
+                masker.learn(piece.strip().strip('"'))
+        elif lowered in ("authorization", "proxy-authorization"):
+            scheme, _, credentials = value.partition(" ")
+            masker.learn(credentials.strip())
+            if scheme.lower() == "basic":
+                try:
+                    _, _, password = base64.b64decode(credentials, validate=True).partition(b":")
+                except ValueError:
+                    continue
+                masker.learn(password)
+        elif is_secret(name):
+            masker.learn(value)
+
+
 def _version(source: Any) -> str:
     return str(source.get("http_version") or str(source.get("SERVER_PROTOCOL", "")).removeprefix("HTTP/"))
 
 
-def _masked_query(url: str) -> str:
+def _masked_query(url: str, masker: Masker) -> str:
     path, mark, query = url.partition("?")
+    masker.learn_from(parse_query(query[:20_000].encode("utf-8", "replace"))[:MAX_ROWS])
     shown = []
     for item in query.split("&") if mark else ():
         name, equals, _ = item.partition("=")
@@ -119,10 +140,16 @@ def context_sections(ctx: AppContext, masker: Masker) -> list[Section]:
     for name in ("form", "files"):
         fields = attributes.get(name)
         if fields:  # the keys alone: what people type is theirs
+            if name == "form":
+                masker.learn_from(list(fields.items())[:MAX_ROWS])
             keys = list(fields)[:MAX_ROWS]
             sections.append(
                 Section(f"{name.capitalize()} fields", [(masker.clean(str(key)[:200]), "") for key in keys])
             )
+    body = attributes.get("_json_results", {})  # what `get_json()` has returned
+    for parsed in body.values() if isinstance(body, dict) else ():
+        if isinstance(parsed, dict):
+            masker.learn_from(list(parsed.items())[:MAX_ROWS])
     if ctx._session is not None:
         sections.append(_table("Session", _items(ctx._session), masker, "The session is empty."))
     if ctx._g is not None:
@@ -183,12 +210,14 @@ def plan_of(plan: Plan, protocol: str, failure: Failure) -> list[Planned]:
 
 
 def _code(function: Any) -> CodeType | None:
-    function = getattr(function, "__func__", function)
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    return getattr(function, "__code__", None)
+    try:
+        function = inspect.unwrap(getattr(function, "__func__", function))
+    except ValueError:  # it wraps itself
+        return None
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else None
 
 
 def _name(function: Any) -> str:
     name = getattr(function, "__qualname__", None) or repr(function)
-    return f"{getattr(function, '__module__', None) or ''}.{name}"[:300].lstrip(".")
+    return one_line(f"{getattr(function, '__module__', None) or ''}.{name}"[:300].lstrip("."))

@@ -16,14 +16,17 @@ from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
-from .masking import Masker
+from .masking import Masker, one_line
 
 __all__ = ["Failure", "Frame", "SourceLine", "failure_of", "is_app_file", "one_path"]
 
 CONTEXT_LINES: Final = 5  # on each side of a frame's line
+MAX_MESSAGE: Final = 5_000
 MAX_LINE: Final = 400  # characters shown of a line of source
 MAX_LOCALS: Final = 60
 MAX_FRAMES: Final = 60  # of one traceback; a recursion has a thousand
+MAX_ALL_FRAMES: Final = 200  # of all tracebacks; those after that show the ends of theirs
+MIN_FRAMES: Final = 4
 MAX_FAILURES: Final = 30  # causes and members of groups, in all
 
 # What stands in every template's frame.
@@ -104,19 +107,23 @@ def failure_of(exc: BaseException, masker: Masker) -> Failure:
         masker: Turns what is shown into text.
     """
     seen: set[int] = set()
+    room = MAX_ALL_FRAMES
 
     def read(error: BaseException, relation: str) -> Failure:
+        nonlocal room
         seen.add(id(error))
         failure = Failure(_kind(error), _message(error, masker), relation, _notes(error, masker))
-        failure.frames = _frames(error.__traceback__, masker)
+        failure.frames = _frames(error.__traceback__, masker, max(MIN_FRAMES, min(MAX_FRAMES, room)))
+        room -= len(failure.frames)
         syntax = _syntax_frame(error, masker)
         if syntax is not None:
             failure.frames.append(syntax)
         members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-        led = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        cause = error.__cause__  # by identity: an exception may be false
+        led = cause if cause is not None or error.__suppress_context__ else error.__context__
         below = [(member, "member") for member in members]
         if led is not None:
-            below.append((led, "cause" if error.__cause__ is not None else "context"))
+            below.append((led, "cause" if cause is not None else "context"))
         for other, what in below:
             if id(other) not in seen and len(seen) < MAX_FAILURES:
                 failure.children.append(read(other, what))
@@ -128,34 +135,40 @@ def failure_of(exc: BaseException, masker: Masker) -> Failure:
 def _kind(exc: BaseException) -> str:
     kind = type(exc)
     module = kind.__module__
-    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+    return one_line(kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}")
 
 
 def _message(exc: BaseException, masker: Masker) -> str:
-    if isinstance(exc, SyntaxError) and exc.msg:
-        text: Any = exc.msg
-    else:
-        try:
-            text = str(exc)
-        except (Exception, SystemExit) as error:
-            text = f"<its str raised {type(error).__name__}>"
-    return masker.clean(text[:5_000])
+    if isinstance(exc, SyntaxError) and isinstance(exc.msg, str):
+        return masker.message(exc.msg, MAX_MESSAGE)
+    return _text(exc, masker)
+
+
+def _text(value: Any, masker: Masker) -> str:
+    try:
+        text = str(value)
+    except (Exception, SystemExit) as error:
+        text = f"<its str raised {type(error).__name__}>"
+    return masker.message(text, MAX_MESSAGE)
 
 
 def _notes(exc: BaseException, masker: Masker) -> list[str]:
-    notes = getattr(exc, "__notes__", None)
-    return [masker.clean(str(note)[:2_000]) for note in notes[:20]] if isinstance(notes, (list, tuple)) else []
+    try:
+        notes = getattr(exc, "__notes__", None)
+    except Exception as error:
+        return [f"<its notes raised {type(error).__name__}>"]
+    return [_text(note, masker) for note in notes[:20]] if isinstance(notes, (list, tuple)) else []
 
 
-def _frames(tb: TracebackType | None, masker: Masker) -> list[Frame]:
+def _frames(tb: TracebackType | None, masker: Masker, most: int) -> list[Frame]:
     entries: list[TracebackType] = []
     while tb is not None:
-        if not tb.tb_frame.f_locals.get("__traceback_hide__"):
+        if not _is_hidden(tb.tb_frame):
             entries.append(tb)
         tb = tb.tb_next
-    left_out = max(0, len(entries) - MAX_FRAMES)
-    half = MAX_FRAMES // 2
-    kept = entries if not left_out else entries[:half] + entries[-half:]
+    left_out = max(0, len(entries) - most)
+    half = most // 2
+    kept = entries if not left_out else entries[:half] + entries[half - most :]
     frames: list[Frame] = []
     for number, entry in enumerate(kept):
         made = _frame(entry, masker, [item.tb_frame for item in kept[max(0, number - 8) : number]])
@@ -164,21 +177,29 @@ def _frames(tb: TracebackType | None, masker: Masker) -> list[Frame]:
     return frames
 
 
+def _is_hidden(frame: FrameType) -> bool:
+    names = frame.f_locals  # of `exec` and of a metaclass: any object with `__getitem__`
+    mark = names.get("__traceback_hide__") if isinstance(names, dict) else None
+    return isinstance(mark, int) and mark != 0
+
+
 def _frame(tb: TracebackType, masker: Masker, before: list[FrameType]) -> Frame:
-    frame, code, line = tb.tb_frame, tb.tb_frame.f_code, tb.tb_lineno
-    file = code.co_filename
-    positions = next(islice(code.co_positions(), tb.tb_lasti // 2, None), (None, None, None, None))
+    frame, code = tb.tb_frame, tb.tb_frame.f_code
+    line = tb.tb_lineno or code.co_firstlineno  # an instruction may have none
+    file = one_line(code.co_filename)
+    # A traceback that somebody has made may stand before the first instruction.
+    positions = next(islice(code.co_positions(), max(0, tb.tb_lasti // 2), None), (None, None, None, None))
     lines = _template_source(file, before) or _source(file, frame)
     hidden = _TEMPLATE_NAMES if _is_template(frame) else frozenset()
     values = [
         (masker.clean(str(name)[:200]), masker.named(name, value))
-        for name, value in islice(frame.f_locals.items(), MAX_LOCALS)
+        for name, value in islice(frame.f_locals.items() if isinstance(frame.f_locals, dict) else (), MAX_LOCALS)
         if name not in hidden and not (name.startswith("__") and name.endswith("__"))
     ]
     return Frame(
         file=one_path(file),
         line=line,
-        function=getattr(code, "co_qualname", code.co_name),
+        function=one_line(code.co_qualname),
         is_app=is_app_file(file),
         source=_window(lines, line, positions, masker),
         locals=values,
@@ -241,7 +262,7 @@ def _window(lines: list[str], line: int, positions: tuple[Any, ...], masker: Mas
     shown = []
     for number in range(first, min(len(lines), line + CONTEXT_LINES) + 1):
         raw = lines[number - 1].rstrip("\r\n")
-        text = masker.clean(raw[:MAX_LINE])
+        text = masker.clean(raw[: 2 * MAX_LINE])[:MAX_LINE]  # cut last, as a message
         mark = None
         if number == line and text == raw:
             start_line, end_line, start, end = positions
@@ -262,7 +283,14 @@ def _syntax_frame(exc: BaseException, masker: Masker) -> Frame | None:
     if isinstance(exc, SyntaxError):
         file, line = exc.filename, exc.lineno
         source = None
-        positions = (line, exc.end_lineno or line, (exc.offset or 1) - 1, (exc.end_offset or (exc.offset or 1) + 1) - 1)
+        start, end = exc.offset, exc.end_offset
+        if isinstance(start, int) and start > 0:
+            positions = (
+                line,
+                exc.end_lineno or line,
+                start - 1,
+                (end if isinstance(end, int) and end else start + 1) - 1,
+            )
         function = "<source>"
     elif type(exc).__module__ == "jinja2.exceptions" and isinstance(getattr(exc, "lineno", None), int):
         known: Any = exc
@@ -273,8 +301,7 @@ def _syntax_frame(exc: BaseException, masker: Masker) -> Frame | None:
     if not isinstance(file, str) or not isinstance(line, int):
         return None
     lines = source.splitlines(keepends=True) if isinstance(source, str) else _source(file, None)
-    if not lines and isinstance(exc, SyntaxError) and exc.text:
-        lines = [""] * (line - 1) + [exc.text]
-    return Frame(
-        one_path(file), line, function, is_app=is_app_file(file), source=_window(lines, line, positions, masker)
-    )
+    shown = _window(lines, line, positions, masker)
+    if not lines and isinstance(exc, SyntaxError) and isinstance(exc.text, str):
+        shown = [SourceLine(line, masker.clean(exc.text[:MAX_LINE].rstrip("\r\n")))]
+    return Frame(one_line(one_path(file)), line, one_line(function), is_app=is_app_file(file), source=shown)

@@ -6,7 +6,8 @@ restart only as another key.
 Theory of operation. Each start of the server has a key. A page carries the key of the server that made it, its script
 keeps a stream of events open, and the first event says the server's own key. When the server ends, the browser
 connects again by itself, waits in the backlog until the next server accepts, and hears another key: then the page
-reloads. A page that is not visible holds no connection: a browser has six for each host.
+reloads. A page that is not visible holds no connection: a browser has six for each host. Under WSGI a stream holds a
+thread: there are a few of them, and whoever comes later is told the key and comes again.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ TURN_SECONDS: Final = 0.2  # between two looks at whether the server stops, on a
 BEAT_SECONDS: Final = 15.0  # between two comments that keep proxies from closing the stream
 THREAD_BEAT_SECONDS: Final = 2.0  # the same in a thread, which only notices when it writes that its page has gone
 
+DEFAULT_MAX_THREADS: Final = 4
+
 _UNSET: Any = object()
 _WITHOUT_BODY: Final = frozenset({204, 205, 206, 304})
 
@@ -45,10 +48,14 @@ class LiveReload(Middleware):
         app: The application.
         key: Differs from one start to the next.
         stopping: Set when the server is about to stop.
+        max_threads: How many streams may hold a thread under WSGI.
     """
 
-    def __init__(self, app: Any, key: str, stopping: threading.Event | None = None) -> None:
+    def __init__(
+        self, app: Any, key: str, stopping: threading.Event | None = None, max_threads: int = DEFAULT_MAX_THREADS
+    ) -> None:
         super().__init__(app)
+        self._threads = threading.Semaphore(max_threads)
         self.key = key
         self.stopping = stopping or threading.Event()
 
@@ -76,14 +83,20 @@ class LiveReload(Middleware):
         second("200 OK", head)
         return self._beats()
 
-    @property
-    def _greeting(self) -> bytes:
-        return f"retry: 200\ndata: {self.key}\n\n".encode()
+    def _greeting(self, again: int = 200) -> bytes:
+        """The first event, with the milliseconds after which one asks again."""
+        return f"retry: {again}\ndata: {self.key}\n\n".encode()
 
     def _beats(self) -> Iterator[bytes]:
-        yield self._greeting
-        while not self.stopping.wait(THREAD_BEAT_SECONDS):
-            yield b":\n\n"
+        if not self._threads.acquire(blocking=False):
+            yield self._greeting(1_000)
+            return
+        try:
+            yield self._greeting()
+            while not self.stopping.wait(THREAD_BEAT_SECONDS):
+                yield b":\n\n"
+        finally:
+            self._threads.release()
 
     async def _events_asgi(self, receive: Any, send: Any) -> None:
         head = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
@@ -96,7 +109,7 @@ class LiveReload(Middleware):
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(watch)
-            data = self._greeting
+            data = self._greeting()
             while not self.stopping.is_set():
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 data = b":\n\n"
@@ -161,10 +174,11 @@ class _Injection(ResponseFilter):
         return data if more else data + self._tag
 
     def _suits(self, status: int, headers: Headers) -> bool:
-        kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        kind, _, options = headers.get("Content-Type", "").lower().partition(";")
         coded = headers.get("Content-Encoding", "identity").lower() != "identity"
         download = headers.get("Content-Disposition", "").lower().startswith("attachment")
-        if kind != "text/html" or coded or download or status in _WITHOUT_BODY or status < 200:
+        coded = coded or "utf-16" in options or "utf-32" in options  # where the script's bytes would be other letters
+        if kind.strip() != "text/html" or coded or download or status in _WITHOUT_BODY or status < 200:
             return False
         return script_nonce(headers) is not None
 

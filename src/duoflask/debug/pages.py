@@ -10,19 +10,22 @@ Flask does), so that it arrives here, outside of everything. The request's conte
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
 import anyio
 
-from ..ctx import _cv_app
+from ..ctx import AppContext, _cv_app
 from ..http.accept import MIMEAccept, parse_accept_header
 from ..http.uri import host_is_trusted
 from ..middleware.around import Middleware, headers_of
 from ..server.logs import escape_log
 from ..signals import got_request_exception
 from .facts import target_of
+from .frames import Failure
+from .masking import Masker
 from .page import dump_page, policy
 from .report import Report, build_report, dump_json, dump_text
 from .watchdog import LoopWatchdog
@@ -30,6 +33,8 @@ from .watchdog import LoopWatchdog
 __all__ = ["TRUSTED_HOSTS", "ErrorPages", "chosen_form", "dump_answer"]
 
 TRUSTED_HOSTS: Final = ("localhost", ".localhost", "127.0.0.1", "[::1]")
+
+REPORT_SECONDS: Final = 10.0  # until a value's `repr` counts as hanging
 
 _UNSET: Any = object()
 _NOTED: Final = "__duoflask_context__"
@@ -62,8 +67,11 @@ class ErrorPages(Middleware):
         return self._asgi(source, second, third)
 
     def shows(self, source: Any) -> bool:
-        """Whether this request's host is trusted with a traceback."""
-        config = getattr(self.app, "config", None)
+        """Whether the app is in debug mode, and this request's host is trusted with a traceback."""
+        application = _innermost(self.app)
+        if not getattr(application, "debug", True):  # one of others' has no such mode
+            return False
+        config = getattr(application, "config", None)
         more = config.get("DEBUG_TRUSTED_HOSTS") if isinstance(config, dict) else None
         if isinstance(more, str):
             more = [more]
@@ -72,7 +80,7 @@ class ErrorPages(Middleware):
 
     def _describe(self, code: Any) -> str | None:
         """What a function is to the application."""
-        views = getattr(self.app, "view_functions", {})
+        views = getattr(_innermost(self.app), "view_functions", {})
         names = (name for name, view in views.items() if getattr(view, "__code__", None) is code)
         endpoint = next(names, None)
         return None if endpoint is None else f"the view {endpoint!r}"
@@ -148,6 +156,23 @@ class _GuardedBody:
                 close()
 
 
+def _innermost(application: Any) -> Any:
+    """The application in all its middleware; also in what `Middleware.install` has put around it."""
+    for _ in range(100):
+        inner = application.app if isinstance(application, Middleware) else getattr(application, "wsgi_app", None)
+        if inner is None or hasattr(application, "debug"):
+            break
+        application = getattr(inner, "__self__", inner)
+    return application
+
+
+def _noted_context(exc: BaseException) -> AppContext | None:
+    """What `_note_context` has noted."""
+    noted: dict[str, Any] = BaseException.__dict__["__dict__"].__get__(exc)
+    ctx: AppContext | None = noted.pop(_NOTED, None)
+    return ctx
+
+
 def _note_context(sender: Any, exception: Any = None, **_: Any) -> None:
     """Note the request's context on the exception, past whatever its class makes of attributes."""
     ctx = _cv_app.get(None)
@@ -164,9 +189,28 @@ def _answer_wsgi(exc: Exception, environ: Any, start_response: Any, begun: bool)
 
 
 def _answer(exc: Exception, source: Any) -> tuple[list[tuple[str, str]], bytes]:
-    ctx = exc.__dict__.pop(_NOTED, None)
-    _logger.error("exception on %s", escape_log(target_of(source)), exc_info=exc)
-    return dump_answer(build_report(exc, source, ctx), chosen_form(headers_of(source)))
+    # Three values: a logger asks whether an exception is true, and one of a class of its own may be false.
+    _logger.error("exception on %s", escape_log(target_of(source)), exc_info=(type(exc), exc, exc.__traceback__))
+    return dump_answer(_report_in_time(exc, source, _noted_context(exc)), chosen_form(headers_of(source)))
+
+
+def _report_in_time(exc: Exception, source: Any, ctx: AppContext | None) -> Report:
+    """The report; the little that is always known if making it fails, or a `repr` never returns."""
+    made: list[Report] = []
+
+    def make() -> None:
+        try:
+            made.append(build_report(exc, source, ctx))
+        except Exception:
+            _logger.exception("the error page could not be made; report it to duoflask")
+
+    thread = threading.Thread(target=make, name="duoflask-error-page", daemon=True)
+    thread.start()
+    thread.join(REPORT_SECONDS)
+    if made:
+        return made[0]
+    advice = "No more can be shown: a value's repr() has not returned, or raised. The server's log has the traceback."
+    return Report(Failure(type(exc).__qualname__, advice), Masker().clean(target_of(source).partition("?")[0][:500]))
 
 
 def chosen_form(headers: Any) -> str:

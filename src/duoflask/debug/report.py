@@ -47,6 +47,7 @@ def build_report(exc: BaseException, source: Any = None, ctx: AppContext | None 
     """
     masker = Masker()
     _collect(exc, source, ctx, masker)  # learns the secrets: one that a later frame names may stand in the message
+    masker.start_over()
     failure, sections = _collect(exc, source, ctx, masker)
     plan: list[Planned] = []
     if ctx is not None and ctx.plan is not None:

@@ -40,10 +40,14 @@ class Case:
     production: bool = True
     host: str | None = None
     workers: int = 1
-    functions: list[FunctionType] = field(default_factory=list)
+    _functions: list[FunctionType] | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self.functions = app_functions(self.app)
+    @property
+    def functions(self) -> list[FunctionType]:
+        """The application's functions; read at the first use, within a check, which may fail."""
+        if self._functions is None:
+            self._functions = app_functions(self.app)
+        return self._functions
 
     @property
     def session_users(self) -> list[FunctionType]:
@@ -184,7 +188,10 @@ def _processes(case: Case) -> Iterator[Finding]:
     if store == "memory" or type(store).__name__ == "MemoryStore":
         in_memory.append("SESSION_STORE is 'memory'")
     for name, extension in case.app.extensions.items():
-        backend = getattr(extension, "backend", None) or getattr(extension, "_backend", None)
+        try:
+            backend = getattr(extension, "backend", None) or getattr(extension, "_backend", None)
+        except Exception:  # anybody's object, which may want a request
+            continue
         if type(backend).__name__ == "MemoryBackend" and type(backend).__module__.startswith("duoflask."):
             in_memory.append(f"the broadcast {name!r} is in memory")
     for what in in_memory:
@@ -234,7 +241,11 @@ def _rules(case: Case) -> Iterator[Finding]:
 
 def _templates(case: Case) -> Iterator[Finding]:
     environment = case.app.jinja_env
-    for name in sorted(environment.list_templates()):
+    try:
+        names = sorted(environment.list_templates())
+    except TypeError:  # a loader that cannot say what it has
+        return
+    for name in names:
         if os.path.splitext(name)[1].lower() not in _TEMPLATES:
             continue
         try:

@@ -1,12 +1,15 @@
 """What an application's functions use, read from their code without running it.
 
-Owns that reading: names only, so that it errs on the side of saying nothing. Knows no setting.
+Owns that reading: names, and calls as they are written, so that it errs on the side of saying nothing. Knows no
+setting.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
+import textwrap
 from collections.abc import Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, Final
@@ -30,13 +33,17 @@ _BLOCKING: Final = {
     "psycopg2": frozenset({"connect"}),
     "os": frozenset({"system"}),
 }
+_DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def unwrapped(function: Any) -> FunctionType | None:
     """The function under its decorators, where they say what they wrap."""
-    found = inspect.unwrap(getattr(function, "__func__", function))
+    try:
+        found = inspect.unwrap(getattr(function, "__func__", function))
+    except ValueError:  # it wraps itself
+        return None
     view_class = getattr(found, "view_class", None)
-    if view_class is not None:
+    if isinstance(view_class, type):
         found = getattr(view_class, "dispatch_request", found)
     return found if isinstance(found, FunctionType) else None
 
@@ -60,7 +67,7 @@ def app_functions(app: Any) -> list[FunctionType]:
     for function in app.view_functions.values():
         view_class = getattr(function, "view_class", None)
         bare = unwrapped(function)
-        for one in [bare, *(_members(view_class) if view_class is not None else ())]:
+        for one in [bare, *(_members(view_class) if isinstance(view_class, type) else ())]:
             if one is not None and is_app_file(one.__code__.co_filename):
                 found[one.__code__] = one
                 modules.add(sys.modules.get(one.__module__))
@@ -91,17 +98,49 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
+def _body(function: FunctionType) -> list[ast.AST]:
+    """The statements of a function, as far as its source is there; its decorators are others' calls."""
+    try:
+        (found,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    except (OSError, TypeError, ValueError, SyntaxError):  # a lambda in the middle of a statement, a notebook
+        return []
+    return list(found.body) if isinstance(found, _DEFINITIONS) else []
+
+
+def _walked(nodes: list[ast.AST], *, nested: bool) -> Iterator[ast.AST]:
+    """Yield the nodes of statements, those of functions that are defined there only if `nested`."""
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        if nested or not isinstance(node, (*_DEFINITIONS, ast.Lambda)):
+            yield node
+            pending += ast.iter_child_nodes(node)
+
+
+def _value_of(node: ast.AST, names: dict[str, Any]) -> Any:
+    """What a name, or a path through modules such as `urllib.request`, stands for; None for anything else."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        place = _value_of(node.value, names)
+        return vars(place).get(node.attr) if _is_module(place) else None
+    return None
+
+
 def _uses(function: FunctionType, name: str, proxy: Any) -> bool:
-    names = set(_names(function.__code__))
-    if name not in names:
+    if name not in set(_names(function.__code__)):
         return False
-    if function.__globals__.get(name) is proxy:
-        return True
-    # flask.session
-    return any(
-        _is_module(module := function.__globals__.get(other)) and getattr(module, name, None) is proxy
-        for other in names
-    )
+    names, body = function.__globals__, _body(function)
+
+    def is_it(node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id == name and names.get(name) is proxy
+        if not isinstance(node, ast.Attribute) or node.attr != name:
+            return False
+        place = _value_of(node.value, names)  # flask.session, which `db.session` is not
+        return _is_module(place) and getattr(place, name, None) is proxy
+
+    return any(map(is_it, _walked(body, nested=True))) if body else names.get(name) is proxy
 
 
 def _is_module(value: Any) -> bool:
@@ -117,20 +156,33 @@ def uses_session(function: FunctionType) -> bool:
 
 def reads_bodies(function: FunctionType) -> bool:
     """Whether a function takes the body of a request."""
-    return _uses(function, "request", request) and not _BODIES.isdisjoint(_names(function.__code__))
+    if _BODIES.isdisjoint(_names(function.__code__)) or not _uses(function, "request", request):
+        return False
+    body = _body(function)
+    places = [
+        node.value for node in _walked(body, nested=True) if isinstance(node, ast.Attribute) and node.attr in _BODIES
+    ]
+    return not body or any(getattr(place, "id", getattr(place, "attr", None)) == "request" for place in places)
 
 
 def blocking_call(function: FunctionType) -> str | None:
-    """The name of a call in a function that keeps its thread waiting; None if no known one is there."""
-    names = list(_names(function.__code__))
-    for name in names:
-        value: Any = function.__globals__.get(name)
-        if _is_module(value):
-            known = next((own for own in _BLOCKING.get(value.__name__, ()) if own in names), None)
-            if known is not None:
-                return f"{value.__name__}.{known}"
-        elif issubclass(type(value), (FunctionType, BuiltinFunctionType, type)):
-            module = str(getattr(value, "__module__", ""))
-            if getattr(value, "__name__", None) in _BLOCKING.get(module, ()):
-                return f"{module}.{value.__name__}"
+    """The name of a call in a function that keeps its thread waiting; None if no known one is there.
+
+    What only names such a function (`await asyncio.to_thread(time.sleep, 1)`), or calls it in a function of its own, is
+    none.
+    """
+    for node in _walked(_body(function), nested=False):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func
+        place: Any = _value_of(called.value, function.__globals__) if isinstance(called, ast.Attribute) else None
+        if isinstance(called, ast.Attribute) and _is_module(place):
+            module, name = place.__name__, called.attr
+        else:
+            value = _value_of(called, function.__globals__)
+            if not issubclass(type(value), (FunctionType, BuiltinFunctionType, type)):
+                continue
+            module, name = str(getattr(value, "__module__", "")), str(getattr(value, "__name__", ""))
+        if name in _BLOCKING.get(module, ()):
+            return f"{module}.{name}"
     return None

@@ -192,8 +192,7 @@ class MIMEAccept(Accept):
 
 
 def _split_media_type(text: str) -> tuple[str, str, list[str]]:
-    kind, _, rest = text.lower().partition("/")
-    subtype, *parameters = rest.split(";")
+    kind, subtype, *parameters = text.lower().replace("/", ";").split(";")  # of two slashes too: `*/*/x` is `*/*`
     return kind.strip(), subtype.strip(), sorted([parameter.strip() for parameter in parameters])
 
 

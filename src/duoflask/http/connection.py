@@ -226,7 +226,9 @@ class Connection(RequestFields):
     @cached_property
     def cookies(self) -> Any:
         """The cookies."""
-        return self.dict_storage_class(parse_cookie_pairs(self.headers.get("Cookie")))
+        # PERF: 200 ns less than through `headers` (fields, benchmarks/)
+        header = self.environ.get("HTTP_COOKIE") if self.scope is None else self.headers.get("Cookie")
+        return self.dict_storage_class(parse_cookie_pairs(header))
 
 
 def environ_from_scope(scope: Any) -> dict[str, Any]:

@@ -214,7 +214,5 @@ def parse_dict_header(value: str) -> dict[str, str | None]:
         if key.endswith("*"):
             key = key[:-1]
             text, _ = _decode_extended(text, None)
-        else:
-            text = unquote_header_value(text)
-        result[key] = text
+        result[key] = unquote_header_value(text)
     return result

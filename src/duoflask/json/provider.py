@@ -159,7 +159,7 @@ class DefaultJSONProvider(JSONProvider):
                 text = s.decode()
                 try:
                     value, end = _scan(text, 0)
-                    if _BLANK(text, end):
+                    if end == len(text) or _BLANK(text, end):
                         return value
                 except StopIteration:
                     pass  # malformed: let it be said where

@@ -1,4 +1,4 @@
-"""What is awaited in Quart and is plain here, and what Quart's application has and ours has not."""
+"""What is awaited in Quart and is plain here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from .facts import Facts
 from .imports import Imports
-from .names import AWAITED_CALLS, QUART_ATTRIBUTES
+from .names import AWAITED_CALLS, VERBS
 from .scopes import Scopes
 from .source import Source
 
@@ -18,10 +18,10 @@ __all__ = ["Awaits"]
 _BODY: Final = frozenset({"data", "files", "form", "json", "values"})
 _READ: Final = frozenset({"get_data", "get_json"})
 _RESPONSE_CALLS: Final = _READ | {"add_etag", "freeze", "make_conditional", "make_sequence"}
-_VERBS: Final = frozenset({"delete", "get", "head", "open", "options", "patch", "post", "put", "trace"})
 _OURS: Final = frozenset({"duoflask", "flask", "quart"})
+_OF_THE_APP: Final = frozenset({"make_response", "open_instance_resource", "open_resource", "send_static_file"})
 _PLAIN: Final = (
-    "await of {!r}: it is plain here if the object is a request, a response or an upload; drop the await then"
+    "await of {!r}: it is plain here if the object is the app, a request, a response or an upload; drop the await then"
 )
 
 
@@ -41,8 +41,6 @@ class Awaits:
         for node in self._scopes.nodes:
             if isinstance(node, ast.Await):
                 self._look_at_await(node)
-            elif isinstance(node, ast.Attribute):
-                self._look_at_attribute(node)
 
     def _look_at_await(self, node: ast.Await) -> None:
         value = node.value
@@ -52,7 +50,7 @@ class Awaits:
         last = path.rpartition(".")[2]
         if isinstance(value, ast.Call):
             plain = self._is_plain_call(top, last, called)
-            doubtful = name in _READ or (name == "save" and self._reads_files(node)) or name == "make_response"
+            doubtful = name in _READ or (name == "save" and self._reads_files(node)) or name in _OF_THE_APP
         else:
             plain = isinstance(called, ast.Attribute) and name in _BODY and self._is_message(called.value)
             doubtful = name in _BODY
@@ -95,7 +93,7 @@ class Awaits:
         if self._imports.origin(called).rpartition(".")[2] in ("make_response", "send_file", "send_from_directory"):
             return True
         # `await client.get(...)`: a client of HTTP has methods for these, but none whose reading is awaited so.
-        return isinstance(called, ast.Attribute) and called.attr in _VERBS and "quart" in self._facts.tops
+        return isinstance(called, ast.Attribute) and called.attr in VERBS and "quart" in self._facts.tops
 
     def _reads_files(self, node: ast.AST) -> bool:
         around: ast.AST | None = node
@@ -129,27 +127,6 @@ class Awaits:
         for place in (source.offset(*opening.start), source.offset(*closing.start)):
             joins = _is_word(source.text[place - 1 : place]) and _is_word(source.text[place + 1 : place + 2])
             source.change(place, place + 1, " " if joins else "")
-
-    def _look_at_attribute(self, node: ast.Attribute) -> None:
-        source = self._source
-        parent = self._scopes.parent.get(node)
-        called = isinstance(parent, ast.Call) and parent.func is node
-        in_quart = "quart" in self._facts.tops
-        if not in_quart:
-            return
-        if node.attr in QUART_ATTRIBUTES:
-            source.say(node, f".{node.attr}: {QUART_ATTRIBUTES[node.attr]}")
-        elif node.attr == "websocket" and called and self._is_decorator(parent):
-            source.say(node, f".websocket: {QUART_ATTRIBUTES['add_websocket']}")
-        elif node.attr == "body" and self._imports.origin(node.value).endswith(".request"):
-            source.say(node, "request.body: write request.stream, on a rule with stream_body=True")
-        elif node.attr == "test_client" and called and (self._imports.has("quart") or "flask" not in self._facts.tops):
-            end = source.span(node)[1]
-            source.change(end - len(node.attr), end, "async_test_client")
-
-    def _is_decorator(self, node: ast.AST | None) -> bool:
-        function = self._scopes.parent.get(node) if node is not None else None
-        return node in getattr(function, "decorator_list", ())
 
 
 def _is_word(character: str) -> bool:

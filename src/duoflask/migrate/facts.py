@@ -37,6 +37,8 @@ class Facts:
     """Modules that import Flask themselves, and the first place that imports each."""
     patched: bool = False
     """Some file imports duoflask.flask_patch."""
+    websockets: bool = False
+    """Some file uses `websocket`, imported from Quart or as a method."""
 
     def learn(self, source: Source, own: set[str]) -> None:
         """Take notice of one file; `own` are the top names that the project itself has."""
@@ -47,9 +49,12 @@ class Facts:
                 modules = [node.module] if node.module and not node.level else []
                 if node.level or tops(modules) & own:
                     self.passed_on.update(alias.name for alias in node.names)
+                if node.module == "quart":
+                    self.websockets |= any(alias.name == "websocket" for alias in node.names)
                 if node.module == "duoflask":
                     modules += [f"duoflask.{alias.name}" for alias in node.names]
             else:
+                self.websockets |= isinstance(node, ast.Attribute) and node.attr == "websocket"
                 if isinstance(node, ast.AsyncFunctionDef):
                     self.async_templates |= any(map(_for_templates, node.decorator_list))
                 continue

@@ -11,6 +11,9 @@ __all__ = [
     "ADAPTERS",
     "AWAITED_CALLS",
     "QUART_ATTRIBUTES",
+    "QUART_KEYS",
+    "QUART_RUN",
+    "VERBS",
     "Place",
     "advice",
     "extension",
@@ -21,9 +24,20 @@ __all__ = [
 
 _FLASK: Final = MODULES["flask"]["duoflask"]
 _TEMPLATING: Final = "render_template render_template_string stream_template stream_template_string"
+_WEBSOCKETS: Final = "copy_current_websocket_context has_websocket_context"
+_SIGNALS: Final = (
+    "got_background_exception got_serving_exception got_websocket_exception websocket_finished websocket_received "
+    "websocket_sent websocket_started websocket_tearing_down"
+)
 _QUART: Final[dict[str, dict[str, str]]] = {
     "quart": {
-        "duoflask": " ".join(["Quart=DuoFlask", *(name for name in _FLASK.split() if name != "Flask")]),
+        "duoflask": " ".join(
+            [
+                "Quart=DuoFlask Websocket websocket got_websocket_exception websocket_finished websocket_started",
+                f"websocket_tearing_down {_WEBSOCKETS}",
+                *(name for name in _FLASK.split() if name != "Flask"),
+            ]
+        ),
         "duoflask.typing": "ResponseReturnValue",
     },
     "quart.app": {"duoflask": "Quart=DuoFlask"},
@@ -38,10 +52,11 @@ _QUART: Final[dict[str, dict[str, str]]] = {
         "duoflask.ctx": (
             "AppContext RequestContext after_this_request copy_current_request_context has_app_context "
             "has_request_context"
-        )
+        ),
+        "duoflask.websocket_context": f"WebsocketContext after_this_websocket {_WEBSOCKETS}",
     },
     "quart.datastructures": {"duoflask.datastructures": "FileStorage"},
-    "quart.globals": {"duoflask.globals": "app_ctx current_app g request request_ctx session"},
+    "quart.globals": {"duoflask.globals": "app_ctx current_app g request request_ctx session websocket"},
     "quart.helpers": {
         "duoflask": (
             "abort flash get_flashed_messages get_template_attribute make_response redirect send_file "
@@ -53,12 +68,14 @@ _QUART: Final[dict[str, dict[str, str]]] = {
     "quart.json.provider": MODULES["flask.json.provider"],
     "quart.json.tag": MODULES["flask.json.tag"],
     "quart.sessions": MODULES["flask.sessions"],
-    "quart.signals": MODULES["flask.signals"],
+    "quart.signals": {"duoflask.signals": f"{MODULES['flask.signals']['duoflask.signals']} {_SIGNALS}"},
     "quart.templating": {"duoflask.templating": _TEMPLATING},
-    "quart.testing": {"duoflask.testing": "QuartClient=AsyncClient QuartCliRunner=FlaskCliRunner"},
+    "quart.testing": {
+        "duoflask.testing": "QuartClient=AsyncClient QuartCliRunner=FlaskCliRunner WebsocketResponseError"
+    },
     "quart.typing": MODULES["flask.typing"],
     "quart.views": {"duoflask.views": "MethodView View http_method_funcs"},
-    "quart.wrappers": {"duoflask": "Request Response"},
+    "quart.wrappers": {"duoflask": "Request Response Websocket"},
 }
 _MOVED: Final = {
     "markupsafe": (
@@ -85,31 +102,57 @@ _TABLES: Final = _tables()
 # What is `await`ed in Quart and a plain call here.
 AWAITED_CALLS: Final = frozenset({*_TEMPLATING.split(), "flash", "make_response", "send_file", "send_from_directory"})
 
+# Methods of test clients.
+VERBS: Final = frozenset({"delete", "get", "head", "open", "options", "patch", "post", "put", "trace"})
+
 # Attributes that Quart's objects have and ours do not, whatever the object is called.
-_BACKGROUND: Final = "start a task in a before_serving function, and end it in an after_serving function"
-_SOCKETS: Final = "WebSockets are not there yet; mount a WebSocket application with app.mount(), or wait"
+_STEPS: Final = (
+    "requests and WebSockets go through no such method; use before_..., after_... and errorhandler functions"
+)
+_CONNECTIONS: Final = "there is no such class; wrap app.asgi_app"
+_BODIES: Final = "there is no such class; return an iterator or a file"
 QUART_ATTRIBUTES: Final = {
-    "while_serving": "write a before_serving and an after_serving function",
-    "while_app_serving": "write a before_serving and an after_serving function",
-    "add_background_task": f"there are no background tasks of the app: {_BACKGROUND}",
-    "run_task": "use app.run(), or name the app to an ASGI server",
     "test_app": "write 'async with app.async_test_client() as client': it runs the start-up functions too",
+    "test_app_class": "there is no such class; app.async_test_client() runs the start-up functions too",
+    "event_class": "write anyio.Event",
+    "lock_class": "write anyio.Lock",
+    "body_class": "there is no such class; iterate over request.stream, on a rule with stream_body=True",
+    "send_push_promise": "browsers have dropped HTTP/2 push: write duoflask.early_hints([...])",
+    "iter_encode": "write iter_encoded",
+    **dict.fromkeys(("asgi_http_class", "asgi_lifespan_class", "asgi_websocket_class"), _CONNECTIONS),
+    **dict.fromkeys(("data_body_class", "file_body_class", "io_body_class", "iterable_body_class"), _BODIES),
     **dict.fromkeys(
         (
-            "add_websocket",
-            "after_app_websocket",
-            "after_websocket",
-            "before_app_websocket",
-            "before_websocket",
-            "teardown_app_websocket",
-            "teardown_websocket",
-            "websocket_context",
+            "dispatch_websocket",
+            "do_teardown_websocket",
+            "finalize_websocket",
+            "full_dispatch_websocket",
+            "handle_request",
+            "handle_websocket",
+            "handle_websocket_exception",
+            "postprocess_websocket",
+            "preprocess_websocket",
         ),
-        _SOCKETS,
+        _STEPS,
     ),
+}
+# Keys of Quart's configuration that nothing reads here.
+QUART_KEYS: Final = {
+    "BODY_TIMEOUT": "the server has a limit for slow bodies ('duoflask run --body-timeout')",
+    "PREFER_SECURE_URLS": "write PREFERRED_URL_SCHEME = 'https'",
+    "RESPONSE_TIMEOUT": "REQUEST_TIMEOUT limits the time up to the response; slow readers are the server's business",
+}
+# Arguments of Quart.run(), and what app.run() takes instead.
+QUART_RUN: Final = {
+    "ca_certs": "make an ssl.SSLContext that asks for certificates, and write ssl_context=context",
+    "certfile": "write ssl_context=(certfile, keyfile)",
+    "keyfile": "write ssl_context=(certfile, keyfile)",
+    "loop": "leave it out, or serve on a loop of your own by 'await app.run_task(...)'",
 }
 
 _CONTEXT: Final = "write 'from duoflask.globals import {}': the one context, whose attributes are the same"
+_APP_CONTEXT: Final = "a task inherits the context; for a thread use contextvars.copy_context().run"
+_PUSH: Final = f"{QUART_ATTRIBUTES['send_push_promise']}, which sends the browser a Link field early"
 _QUOTE: Final = "write urllib.parse.{}"
 _ADVICE: Final = {
     "flask._request_ctx_stack": _CONTEXT.format("request_ctx") + "; duoflask._request_ctx_stack.top answers as well",
@@ -121,12 +164,16 @@ _ADVICE: Final = {
     "flask.helpers.locked_cached_property": "write duoflask.http.descriptors.cached_property",
     "flask.helpers.safe_join": "write duoflask.http.paths.safe_join: it returns None for a path outside",
     "flask.ext": "import the extension by its own name: flask_login for flask.ext.login",
-    "quart.websocket": _SOCKETS,
-    "quart.Websocket": _SOCKETS,
     "quart.utils.run_sync": "a 'def' function runs in a thread by itself; call others with app.sync_to_async(function)",
     "quart.utils.run_sync_iterable": "return the iterator: it runs in a thread",
-    "quart.copy_current_app_context": "a task inherits the context; for a thread use contextvars.copy_context().run",
-    "quart.make_push_promise": "HTTP/2 push is gone from browsers: leave it out, or send a Link field",
+    "quart.copy_current_app_context": _APP_CONTEXT,
+    "quart.ctx.copy_current_app_context": _APP_CONTEXT,
+    "quart.make_push_promise": _PUSH,
+    "quart.helpers.make_push_promise": _PUSH,
+    "quart.globals.websocket_ctx": _CONTEXT.format("app_ctx"),
+    "quart.asgi": _CONNECTIONS,
+    "quart.testing.TestApp": QUART_ATTRIBUTES["test_app"],
+    "quart.typing": "duoflask.typing has Flask's names; write the Callable itself",
     "werkzeug.urls.url_quote": _QUOTE.format("quote"),
     "werkzeug.urls.url_quote_plus": _QUOTE.format("quote_plus"),
     "werkzeug.urls.url_unquote": _QUOTE.format("unquote"),

@@ -16,6 +16,7 @@ from .awaits import Awaits
 from .facts import PATCH, Facts, makes_app
 from .imports import Imports
 from .names import ADAPTERS, advice
+from .quart_apps import look_at_quart
 from .scopes import Scopes
 from .source import Finding, Source, Unreadable
 
@@ -92,6 +93,7 @@ def _migrate(result: Result, source: Source, facts: Facts) -> bool:
     imports = Imports(source, scopes, facts)
     imports.rewrite()
     Awaits(source, scopes, imports, facts).rewrite()
+    look_at_quart(source, scopes, imports, facts)
     _look_at_others(source, scopes)
     patch = bool(facts.extensions) and not facts.patched and makes_app(source)
     if patch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import keyword
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ _FILES: Final = Path(__file__).parent / "files"
 # Names under which something else is imported, in the project or beside it.
 _TAKEN: Final = frozenset(
     {"app", "wsgi", "asgi", "test", "tests", "conftest", "duoflask", "flask", "werkzeug", "quart"}
+    | {"anyio", "blinker", "click", "h11", "idna", "itsdangerous", "jinja2", "markupsafe", "sniffio", "wsproto"}
+    | {"gunicorn", "uvicorn", "granian", "pytest", "pip", "setuptools", "watchfiles", "dotenv", "redis", "msgspec"}
 )
 _NAME_RE: Final = re.compile(r"[a-z][a-z0-9_]*")
 _DOTTED: Final = {"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
@@ -94,4 +97,5 @@ def new_command(path: Path) -> None:
     for file in written:
         click.echo(f"  {path / file}")
     shown = os.path.relpath(path)
-    click.echo(f"\nNow:\n  cd {shown}\n  duoflask run --debug\n\nIts tests: python -m pytest")
+    quoted = f'"{shown}"' if sys.platform == "win32" else shlex.quote(shown)
+    click.echo(f"\nNow:\n  cd {quoted}\n  duoflask run --debug\n\nIts tests: python -m pytest")

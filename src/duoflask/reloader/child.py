@@ -72,14 +72,22 @@ class Child:
         self._told["static"].update(os.path.abspath(path) for path in static)
 
     def start(self) -> None:
-        """Begin to tell the parent, which may say stop from here on."""
+        """Begin to tell the parent, which may say stop from here on.
+
+        Raises:
+            SystemExit: The parent has ended meanwhile: nobody would ever end this process.
+        """
         if not self._started:
             self._started = True
-            self._tell(serving=True)
+            try:
+                self._tell(serving=True)
+            except OSError:
+                sys.exit(1)
             threading.Thread(target=self._attend, name="duoflask-reloader", daemon=True).start()
 
     def _tell(self, **more: Any) -> None:
-        folders, _ = code_folders()
+        folders, files = code_folders()
+        self._told["files"] |= files  # by themselves too: a folder may hold more than is looked through
         report = {"folders": sorted(folders), **{name: sorted(paths) for name, paths in self._told.items()}, **more}
         self._control.sendall(json.dumps(report).encode() + b"\n")
 

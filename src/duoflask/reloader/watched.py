@@ -9,6 +9,7 @@ import os
 import site
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -125,9 +126,9 @@ def _note(file: str, found: Snapshot) -> None:
 
 
 def _walk(root: str, suffixes: tuple[str, ...] | None, found: Snapshot) -> None:
-    pending, seen = [root], 0
+    pending, seen = deque([root]), 0  # the nearest first: what is deep down in a huge tree is told by its name
     while pending and seen < MAX_FOLDERS and len(found) < MAX_FILES:
-        folder = pending.pop()
+        folder = pending.popleft()
         seen += 1
         try:
             entries = list(os.scandir(folder))
@@ -139,10 +140,15 @@ def _walk(root: str, suffixes: tuple[str, ...] | None, found: Snapshot) -> None:
                 if entry.is_dir(follow_symlinks=False):
                     if not name.startswith(".") and name not in IGNORED and not _is_environment(entry.path):
                         pending.append(entry.path)
-                elif (suffixes is None or name.endswith(suffixes)) and not name.endswith(("~", ".swp", ".tmp")):
+                elif (suffixes is None or name.endswith(suffixes)) and not _is_scratch(name):
                     _note(entry.path, found)
             except OSError:
                 continue
+
+
+def _is_scratch(name: str) -> bool:
+    """Whether an editor has made a file for itself: a copy, a lock, what is not saved yet."""
+    return name.endswith(("~", ".swp", ".swx", ".tmp", "#")) or name.startswith(".#")
 
 
 def _is_environment(folder: str) -> bool:

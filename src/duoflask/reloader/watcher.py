@@ -19,6 +19,7 @@ __all__ = ["Watcher"]
 
 SETTLE_SECONDS: Final = 0.05  # an editor saves in several steps, and a checkout writes many files
 MAX_SETTLE: Final = 40
+MAX_SHARE: Final = 0.05  # of one core, for looking at a huge tree again and again
 
 
 class Watcher:
@@ -47,6 +48,7 @@ class Watcher:
                         "or take the type 'stat', which looks at the files every second"
                     ) from None
         self._before: Snapshot = {}
+        self._look_seconds = 0.0
         self._waking, self.woken = socket.socketpair()
         self.woken.setblocking(False)
         self._folders: set[str] = set()
@@ -62,7 +64,8 @@ class Watcher:
     def timeout(self) -> float:
         """After how many seconds one looks without being woken."""
         # With watchfiles too: a network drive or a container's mount tells nobody of its changes.
-        return self.interval if self._watch is None else max(self.interval, 2.0)
+        wanted = self.interval if self._watch is None else max(self.interval, 2.0)
+        return max(wanted, self._look_seconds / MAX_SHARE)
 
     def start_over(self) -> None:
         """Take the files as they are now."""
@@ -83,7 +86,9 @@ class Watcher:
                 pass
         except BlockingIOError:
             pass
+        begun = time.process_time()
         now = snapshot(self.sources)
+        self._look_seconds = time.process_time() - begun
         found = changed_names(self._before, now)
         if not found:
             return []

@@ -293,6 +293,8 @@ class RequestCycle:
         if not self.writer.begun:
             self.writer.status = refusal.status
             await connection.write(dump_refusal(refusal.status, refusal.reason, connection.config))
+        elif not self.writer.framed:
+            connection.stream.reset()
         connection.log_refusal(refusal)
 
     async def send(self, message: Message) -> None:

@@ -5,6 +5,7 @@ Owns `ServerConfig` and the `DEFAULT_*` constants. Knows no socket and no applic
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
@@ -150,6 +151,8 @@ class ServerConfig:
             raise ValueError(
                 f"invalid forwarded_fields; expected some of {sorted(FORWARDED_FIELDS)}; got {sorted(unknown)}"
             )
+        if self.server_header is not None and not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", self.server_header):
+            raise ValueError(f"invalid server_header; expected latin-1 without controls; got {self.server_header!r}")
         self._check_numbers()
         if not self.scheme:
             object.__setattr__(self, "scheme", "http" if self.ssl is None else "https")

@@ -159,8 +159,7 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the stream; never raises but when it is cancelled from outside."""
-        linger = False
-        patience = self.config.write_timeout
+        linger = cancelled = False
         try:
             with self._scope:
                 linger = await self._serve()
@@ -171,7 +170,7 @@ class Connection:
             pass
         except get_cancelled_exc_class():
             if current_effective_deadline() == -_NEVER:
-                patience = self.config.linger_timeout
+                cancelled = True
                 raise
             # An application that cancels its own task must not stop the server (asyncio only).
             server_logger.error("the application cancelled the connection's task")
@@ -180,7 +179,7 @@ class Connection:
         finally:
             self.deadline = _NEVER
             try:
-                await self._close(linger, patience)
+                await self._close(linger, cancelled)
             finally:
                 self._leave()
 
@@ -313,11 +312,7 @@ class Connection:
         Raises:
             PeerGone: It is gone, or has taken nothing for `write_timeout`.
         """
-        with move_on_after(self.config.write_timeout):
-            await self.stream.drain()
-            return
-        self.stream.reset()
-        raise PeerGone
+        await self.stream.drain(self.config.write_timeout)
 
     async def _refuse(self, refusal: Refused) -> None:
         self.log_refusal(refusal)
@@ -335,16 +330,20 @@ class Connection:
             '%s - "%s %s HTTP/%s" %s %d', _name(client), method, target, head.http_version, status or "-", length
         )
 
-    async def _close(self, linger: bool, patience: float) -> None:
+    async def _close(self, linger: bool, cancelled: bool) -> None:
         """Close; if asked, first end our side and read on a little, or the client may lose the answer."""
+        config = self.config
         try:
             if linger and not self.eof:
                 await self._linger()
         except PeerGone:
             pass
         finally:
-            with move_on_after(patience, shield=True):
-                await self.stream.aclose()
+            if cancelled:
+                with move_on_after(config.linger_timeout, shield=True):
+                    await self.stream.aclose()
+            else:
+                await self.stream.aclose(config.write_timeout)
 
     async def _linger(self) -> None:
         with move_on_after(self.config.linger_timeout):

@@ -42,7 +42,7 @@ def bind(config: ServerConfig) -> list[socket.socket]:
     """
     if not config.binds:
         if config.fd is not None:
-            return [_inherit(config.fd)]
+            return [_inherit(config.fd, config.backlog)]
         if config.uds is not None:
             return [_bind_unix(config.uds, config.backlog)]
         return _bind_host(config.host, config.port, config.backlog)
@@ -113,10 +113,10 @@ def _bind_text(text: str, config: ServerConfig) -> list[socket.socket]:
     kind, value = parse_bind(text, config.port)
     if isinstance(value, str):
         return [_bind_unix(value, config.backlog)]
-    return [_inherit(value)] if kind == "fd" else _bind_host(kind, value, config.backlog)
+    return [_inherit(value, config.backlog)] if kind == "fd" else _bind_host(kind, value, config.backlog)
 
 
-def _inherit(fd: int) -> socket.socket:
+def _inherit(fd: int, backlog: int) -> socket.socket:
     try:
         sock = socket.socket(fileno=fd)
     except OSError as exc:
@@ -125,6 +125,11 @@ def _inherit(fd: int) -> socket.socket:
         sock.detach()
         raise OSError(errno.ENOTSOCK, f"cannot listen on the descriptor {fd}: it is no stream socket")
     sock.setblocking(False)
+    try:
+        sock.listen(backlog)
+    except OSError as exc:  # a connection, say
+        sock.detach()
+        raise OSError(exc.errno, f"cannot listen on the descriptor {fd}: {exc.strerror}") from exc
     return sock
 
 
@@ -198,10 +203,13 @@ def _remove_stale(path: str) -> None:
         return
     assert _UNIX is not None
     with socket.socket(_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a listener whose backlog is full would be waited for
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
+        except OSError:
+            pass
 
 
 def describe(sock: socket.socket, scheme: str) -> str:
@@ -214,42 +222,28 @@ def describe(sock: socket.socket, scheme: str) -> str:
 
 
 class Listener:
-    """Accept connections and start a task for each."""
+    """Accept connections; what arrives before `start` waits in the kernel."""
 
-    def __init__(
-        self,
-        sockets: Sequence[socket.socket],
-        tasks: TaskGroup,
-        handler: Callable[[Stream], None],
-        paths: Sequence[str] = (),
-        *,
-        paused: bool = False,
-    ) -> None:
+    def __init__(self, sockets: Sequence[socket.socket], paths: Sequence[str] = ()) -> None:
         self._sockets = sockets
-        self._tasks = tasks
-        self._handler = handler
-        self._paused = paused  # what the peer sends is not to be read yet
         self._paths = _names(sockets).intersection(paths)  # asyncio closes the sockets before we do
         self._servers: list[asyncio.Server] = []
 
-    async def start(self, backlog: int) -> None:
+    def describe(self, scheme: str) -> list[str]:
+        return [describe(sock, scheme) for sock in self._sockets]
+
+    async def start(self, tasks: TaskGroup, handler: Callable[[Stream], None], backlog: int) -> None:
         """Begin to accept: through asyncio's own servers under asyncio, through anyio elsewhere."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             for sock in self._sockets:
-                self._tasks.start_soon(self._accept, sock)
+                tasks.start_soon(self._accept, sock, handler)
             return
         # The loop calls protocols outside of any task, where anyio does not know which loop runs.
         accepted: asyncio.Queue[Stream] = asyncio.Queue()
-
-        def take(stream: Stream) -> None:
-            if self._paused:
-                stream.pause()
-            accepted.put_nowait(stream)
-
-        self._tasks.start_soon(self._hand_over, accepted)
-        factory = partial(AsyncioStream, take)
+        tasks.start_soon(self._hand_over, accepted, handler)
+        factory = partial(AsyncioStream, accepted.put_nowait)
         for sock in self._sockets:
             create = loop.create_unix_server if sock.family == _UNIX else loop.create_server
             self._servers.append(await create(factory, sock=sock, backlog=backlog))
@@ -268,19 +262,21 @@ class Listener:
             await checkpoint()
 
     def close(self) -> None:
+        """Accept nothing more; may be called again."""
         for server in self._servers:
             server.close()
         for sock in self._sockets:
-            if not self._servers:
+            if not self._servers and sock.fileno() >= 0:
                 notify_closing(sock)
             sock.close()
         unlink(self._paths)
+        self._paths = set()  # whoever binds them next has them to itself
 
-    async def _hand_over(self, accepted: asyncio.Queue[Stream]) -> None:
+    async def _hand_over(self, accepted: asyncio.Queue[Stream], handler: Callable[[Stream], None]) -> None:
         while True:
-            self._handler(await accepted.get())
+            handler(await accepted.get())
 
-    async def _accept(self, listener: socket.socket) -> None:
+    async def _accept(self, listener: socket.socket, handler: Callable[[Stream], None]) -> None:
         while True:
             try:
                 await wait_readable(listener)
@@ -306,4 +302,4 @@ class Listener:
                 if stream is not None:
                     await stream.aclose()  # which may own the descriptor
                 continue
-            self._handler(wrapped)
+            handler(wrapped)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import ssl
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
@@ -30,9 +29,10 @@ from ..typing import ASGIApplication, WSGIApplication
 from .config import ServerConfig
 from .connection import Connection, Shared, expire_connections, turn_away
 from .lifespan import Lifespan
-from .listen import Listener, bind, describe, unix_paths
+from .listen import Listener, bind, unix_paths
 from .logs import configure_logging, server_logger
 from .proxies import ProxyTrust
+from .secure import SecureStream
 from .streams import PeerGone, Stream
 from .tls import explain_failure
 from .wsgi import WSGIAdapter
@@ -87,8 +87,17 @@ class Server:
 
         Raises:
             LifespanError: The application's start-up or shutdown failed.
-            OSError: The address cannot be had.
+            OSError: The address cannot be had; the application has not been started then.
         """
+        config = self.config
+        sockets, paths = (bind(config), unix_paths(config)) if self._sockets is None else (self._sockets, [])
+        listener = Listener(sockets, paths)
+        try:
+            await self._serve_application(listener)
+        finally:
+            listener.close()
+
+    async def _serve_application(self, listener: Listener) -> None:
         config = self.config
         lifespan = Lifespan(self._app, config)
         failure: Exception | None = None
@@ -104,7 +113,7 @@ class Server:
                         await lifespan.startup()
                     if lifespan.error is None:
                         try:
-                            await self._serve_connections(tasks, lifespan.state)
+                            await self._serve_connections(tasks, listener, lifespan.state)
                         finally:
                             with CancelScope(shield=True):
                                 await lifespan.shutdown()
@@ -131,18 +140,15 @@ class Server:
         except NotImplementedError:
             pass  # asyncio on Windows: Ctrl+C raises KeyboardInterrupt
 
-    async def _serve_connections(self, tasks: TaskGroup, state: dict[str, Any]) -> None:
+    async def _serve_connections(self, tasks: TaskGroup, listener: Listener, state: dict[str, Any]) -> None:
         config = self.config
         trust = ProxyTrust(config.trusted_proxies, config.forwarded_fields) if config.trusted_proxies else None
         shared = Shared(self._app, config, state, current_time(), trust=trust)
-        sockets, paths = (bind(config), unix_paths(config)) if self._sockets is None else (self._sockets, [])
         async with create_task_group() as handlers:
-            handle = partial(self._connect, shared, tasks, handlers)
-            listener = Listener(sockets, tasks, handle, paths, paused=config.ssl is not None)
             try:
-                await listener.start(config.backlog)
+                await listener.start(tasks, partial(self._connect, shared, tasks, handlers), config.backlog)
                 tasks.start_soon(expire_connections, shared)
-                self.addresses = [describe(sock, config.scheme) for sock in sockets]
+                self.addresses = listener.describe(config.scheme)
                 self.started.set()
                 await self._stopped.wait()
                 await listener.settle()
@@ -167,21 +173,23 @@ class Server:
 
     async def _serve_connection(self, shared: Shared, stream: Stream) -> None:
         try:
-            if self.config.ssl is not None and not await self._secure(stream, self.config.ssl):
-                return
+            if self.config.ssl is not None:
+                stream = secure = SecureStream(stream, self.config.ssl)
+                if not await self._shake_hands(secure):
+                    return
             connection = Connection(shared, stream)
         finally:
             shared.arriving -= 1
             shared.note_end()
         await connection.run()
 
-    async def _secure(self, stream: Stream, context: ssl.SSLContext) -> bool:
+    async def _shake_hands(self, stream: SecureStream) -> bool:
         """Do the handshake of TLS; one that fails is a line in the log."""
         failure = "it did not end in time"
         with move_on_after(self.config.head_timeout) as scope:
             self._handshakes.add(scope)
             try:
-                await stream.start_tls(context)
+                await stream.shake_hands()
                 return True
             except PeerGone:
                 failure = "the client left"

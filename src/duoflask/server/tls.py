@@ -66,6 +66,7 @@ def load_ssl_context(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if protocol is None else protocol)
     context.load_cert_chain(cert_file, pkey_file)
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a client would have the server do the costly part for nothing
     context.set_alpn_protocols(["http/1.1"])
     return context
 

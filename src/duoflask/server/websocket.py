@@ -175,6 +175,8 @@ class WebSocketCycle:
                     return
                 await self._wait_for_room()
             await self._flush()
+            if wire.closed:  # what was sent before the handshake's answer ended it: `_note_answer` has told
+                return
             self._expect()
             raw = await connection.read()
             connection.deadline = _NEVER

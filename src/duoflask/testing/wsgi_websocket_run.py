@@ -17,6 +17,7 @@ from ..socket_waiting import READ, WRITE, SocketWaiting
 from ..typing import Message, WSGIApplication, WSGIEnvironment
 from .answer import Answer, ProtocolError
 from .loop_thread import DEFAULT_MAX_CLOSE_SECONDS
+from .websocket_core import DEFAULT_MAX_WAIT_SECONDS
 from .wsgi_run import run_wsgi
 
 __all__ = ["SocketLink"]
@@ -61,7 +62,11 @@ class SocketLink:
     # -- what the client does
 
     def put(self, message: Message) -> None:
-        """Send the app a message; what it sends meanwhile is kept."""
+        """Send the app a message; what it sends meanwhile is kept.
+
+        Raises:
+            TimeoutError: The app, which does not receive, has taken no byte for `DEFAULT_MAX_WAIT_SECONDS`.
+        """
         assert self._frames is not None  # the handshake is done
         if message["type"] == "websocket.disconnect":
             self._disconnect(message["code"], message["reason"])
@@ -69,7 +74,10 @@ class SocketLink:
         text: str | None = message["text"]
         self._unsent += self._frames.message(message["bytes"] if text is None else text)
         while self._unsent and not self._eof:
-            self._step(None)
+            before = len(self._unsent)
+            deadline = time.monotonic() + DEFAULT_MAX_WAIT_SECONDS
+            while len(self._unsent) == before and not self._eof:
+                self._step(deadline)
 
     def _disconnect(self, code: int, reason: str) -> None:
         if code == CloseCode.ABNORMAL:
@@ -129,7 +137,8 @@ class SocketLink:
         """Write and read what can be, and wait if that is nothing."""
         left = None if deadline is None else deadline - time.monotonic()
         if not self._waiting.here(READ | (WRITE if self._unsent else 0), left):
-            raise TimeoutError("the app has sent nothing in time")
+            what = "received what was sent" if self._unsent else "sent anything"
+            raise TimeoutError(f"the app has not {what} in time")
         try:
             if self._unsent:
                 del self._unsent[: self._socket.send(self._unsent[:_CHUNK])]
