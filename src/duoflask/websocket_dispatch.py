@@ -43,8 +43,7 @@ async def dispatch_websocket(ctx: WebsocketContext, path: str | None) -> None:
     """Serve one WebSocket: from the first hook to the close frame, or the answer that refuses the handshake.
 
     PERF: all in one coroutine, which awaits what the view returned by itself. Each message goes down and up the chain
-    of those that wait for it, and a thousand connections do not fit into the processor's cache: 3% of what an echo under
-    uvicorn costs (tests/e2e).
+    of those that wait for it, and a thousand connections do not fit into the processor's cache (tests/e2e).
 
     Args:
         ctx: Its context; this coroutine runs inside its `context`.

@@ -110,11 +110,13 @@ class Link:
         "_task_now",
         "channel",
         "free",
+        "get",
         "gone",
         "is_idle",
         "loop",
         "loop_thread",
         "main",
+        "put",
         "reading",
         "receiving",
         "sending",
@@ -125,6 +127,7 @@ class Link:
 
     def __init__(self, ctx: WebsocketContext, channel: Channel, group: Any = None) -> None:
         self.channel = channel
+        self.get, self.put = channel.receive, channel.send  # PERF: one object less to fetch for each message
         self.gone: Message | None = None  # the disconnect, once it has been read
         self.loop_thread = 0  # what get_ident() is on the loop
         self._ctx: WebsocketContext | None = ctx

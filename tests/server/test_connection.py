@@ -697,7 +697,7 @@ async def test_reset_of_a_connection_that_is_lost_already_is_no_error(connect: A
         await send(start())
         await send(body(b"x", more=True))
         await left.wait()
-        with pytest.raises(OSError, match="closed"):  # noqa: PT012 - the loop has to see it first
+        with pytest.raises(OSError, match="closed"):
             while True:
                 await send(body(b"x" * 65_536, more=True))
                 await anyio.sleep(0.01)

@@ -46,7 +46,7 @@ DEFAULT_HEAD_TIMEOUT = 10.0
 DEFAULT_KEEP_ALIVE_TIMEOUT = 5.0
 # Seconds without one byte of a request body that somebody waits for. Quart 60, nginx 60.
 DEFAULT_BODY_TIMEOUT = 60.0
-# Seconds in which a client takes nothing of a response. nginx 60.
+# Seconds in which a client takes nothing of a response, or under trio less than 64 KiB of it. nginx 60.
 DEFAULT_WRITE_TIMEOUT = 60.0
 # What is read and thrown away after an early answer: closing with unread bytes resets the connection (RFC
 # 9112 section 9.6), and the client may lose the answer.

@@ -14,14 +14,7 @@ from functools import partial
 from typing import Any, cast
 
 import anyio
-from anyio import (
-    CancelScope,
-    Event,
-    create_task_group,
-    current_time,
-    move_on_after,
-    open_signal_receiver,
-)
+from anyio import CancelScope, Event, create_task_group, current_time, move_on_after, open_signal_receiver
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
@@ -218,14 +211,15 @@ class Server:
         for connection in list(shared.connections):
             if connection.idle:
                 connection.expire()
-        with move_on_after(self.config.graceful_timeout):
+        patience = self.config.graceful_timeout
+        if shared.connections:
+            server_logger.info(
+                "waiting up to %s s for %d requests; stop again to drop them", patience, len(shared.connections)
+            )
+        with move_on_after(patience):
             await shared.drained.wait()
         if shared.connections:
-            server_logger.error(
-                "%d requests were not finished %s s after the stop",
-                len(shared.connections),
-                self.config.graceful_timeout,
-            )
+            server_logger.error("%d requests were not finished %s s after the stop", len(shared.connections), patience)
             handlers.cancel_scope.cancel()
 
 
