@@ -13,6 +13,7 @@ import asyncio
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -332,6 +333,7 @@ def one(protocol: str, name: str, mib: int) -> dict[str, float]:
     upload(8)
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak starts anew
+    os.sync()  # what those before have left to be written would count as this one's
     before, begun, cpu = _status("VmRSS"), time.perf_counter(), time.process_time()
     upload(mib)
     return {
@@ -345,8 +347,8 @@ def large(mib: int, rounds: int) -> None:
     """Upload a large file once in a process of its own; the best of the rounds, the worst growth."""
     for protocol, contestants in (("WSGI", WSGI), ("ASGI", ASGI)):
         found: dict[str, list[dict[str, float]]] = {name: [] for name in contestants if name != "raw"}
-        for _ in range(rounds):
-            for name, results in found.items():
+        for number in range(rounds):
+            for name, results in list(found.items())[:: -1 if number % 2 else 1]:
                 command = [sys.executable, "-m", "benchmarks.uploads", "--one", protocol, name, "--large", str(mib)]
                 results.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
         for name, results in found.items():

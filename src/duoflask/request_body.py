@@ -91,8 +91,7 @@ class RequestBody(Connection):
     _app: App | None = None
     url_rule: Any = None
     _body: Any = None
-    _announced: int | None = None
-    """The length of the body, where the ASGI gateway has read it from the request's fields."""
+    _announced: int | None = None  # the body's length, where the ASGI gateway has read it from the fields
 
     _limits: Limits = _DEFAULT_LIMITS
     _max_content_length: int | None = None
@@ -179,8 +178,7 @@ class RequestBody(Connection):
         """Return `stream` for somebody who reads all of it: a short body may have been read then."""
         if self.scope is not None or "stream" in self.__dict__ or type(self).stream is not RequestBody.stream:
             return self.stream
-        self.__dict__["stream"] = body = self._open_body(read_short=True)
-        return body
+        return self._open_body(read_short=True)
 
     def _open_body(self, read_short: bool = False) -> Any:
         """Return the body after every check that needs no reading; the only place that knows its source."""
@@ -209,13 +207,13 @@ class RequestBody(Connection):
                 body = BytesIO()
             elif read_short and length and length <= CHUNK_BYTES:
                 body = read_now(environ["wsgi.input"], length)
-            elif length:
-                body = LimitedStream(environ["wsgi.input"], length)
-            elif length is None and environ.get("wsgi.input_terminated"):
-                body = LimitedStream(environ["wsgi.input"], limit, is_max=True)
+            elif length or (length is None and environ.get("wsgi.input_terminated")):
+                body = LimitedStream(environ["wsgi.input"], length or limit, is_max=not length)
             else:
                 body = BytesIO()  # nothing says where the body ends: to read could wait for ever
             self._body = body
+        elif type(body) is BytesIO and length and self.scope is None:
+            body = LimitedStream(body, 0)  # somebody has read it to its end
         return body
 
     def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> Any:
@@ -344,7 +342,9 @@ class RequestBody(Connection):
                     data = stream.read()
                 else:
                     data = read_limited(stream, limit, "MAX_FORM_MEMORY_SIZE")
-            return self.stream, storage(parse_urlencoded(data, self.max_form_parts, limit)), storage()
+            else:
+                stream = self.stream
+            return stream, storage(parse_urlencoded(data, self.max_form_parts, limit)), storage()
         if not self.want_form_data_parsed:
             return self.stream, storage(), storage()
         parser = self.make_form_data_parser()

@@ -23,18 +23,13 @@ __all__ = [
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def _is_told() -> bool:
-    return True
-
-
 class WebsocketContext(AppContext):
     """The state of one WebSocket; its handshake is the request."""
 
     # PERF: slots, because a thousand connections share the processor's cache (load, tests/e2e).
-    __slots__ = ("_after_websocket", "_session_sent", "_websocket", "link", "suspended", "thread_link")
+    __slots__ = ("_after_websocket", "_session_sent", "_websocket", "link", "thread_link")
     link: Any  # what its messages go through on the loop, and in a thread; None where there is no connection
     thread_link: Any
-    suspended: Callable[[], bool]  # the link's own: each message that is waited for asks it
     _websocket: Websocket | None
     _after_websocket: list[Callable[[Any], Any]] | None
     _session_sent: bool  # with the handshake's answer
@@ -43,7 +38,11 @@ class WebsocketContext(AppContext):
         super().__init__(*args, **kwargs)
         self.link = self.thread_link = self._websocket = self._after_websocket = None
         self._session_sent = False
-        self.suspended = _is_told
+
+    def suspended(self) -> bool:
+        """Told by the driver when the connection waits on a loop, until it answers True; for each message."""
+        link = self.link
+        return link is None or (not link.receiving and link.suspended())
 
     @property
     def websocket(self) -> Websocket:

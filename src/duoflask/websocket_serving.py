@@ -93,7 +93,6 @@ class ASGIChannel:
 def _prepared(app: App, source: dict[str, Any], channel: Channel, gateway: _Gateway, group: Any = None) -> Any:
     ctx = WebsocketContext(app, source, gateway)
     ctx.link = Link(ctx, channel, group)
-    ctx.suspended = ctx.link.suspended
     ctx.context = copy_context()
     return ctx
 
@@ -145,7 +144,7 @@ def _release(ctx: WebsocketContext) -> None:
     ctx.link.stop()
     if isinstance(ctx.link.channel, ASGIChannel):
         ctx.link.channel.link = None
-    del ctx.context, ctx.suspended
+    del ctx.context
 
 
 def serve_websocket_now(app: App, environ: WSGIEnvironment, channel: Channel, path: str | None) -> None:

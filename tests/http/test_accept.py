@@ -72,6 +72,14 @@ def test_field_is_read_as_in_werkzeug(text, name):
     assert ours.provided == theirs.provided
 
 
+def test_media_range_with_a_slash_too_many_is_as_wide_as_werkzeug_takes_it():
+    for accepts in (
+        parse_accept_header("*/*/x", MIMEAccept),
+        oracle_http.parse_accept_header("*/*/x", oracle.MIMEAccept),
+    ):
+        assert accepts.best_match(["a/b"]) == "a/b"
+
+
 def test_missing_field_accepts_nothing():
     for value in (None, ""):
         assert list(parse_accept_header(value)) == []

@@ -53,28 +53,6 @@ def same(text: Any, ours: Any, theirs: Any) -> None:
     assert ours == theirs, f"{text!r}: expected {theirs!r}; got {ours!r}"
 
 
-@pytest.mark.parametrize(
-    "name", ["cookie", "set_cookie", "accepted", "byte_ranges", "tags", "directives", "parameters"]
-)
-@FUZZ
-@given(st.integers(0, 2**64))
-def test_field_is_werkzeugs(name: str, seed: int) -> None:
-    _draw(name, seed)
-
-
-@pytest.mark.parametrize("name", ["moment", "urlencoded", "multipart"])
-@FUZZ
-@given(st.integers(0, 2**64))
-def test_date_and_body_are_werkzeugs(name: str, seed: int) -> None:
-    _draw(name, seed)
-
-
-def _draw(name: str, seed: int) -> None:
-    draw = random.Random(seed)
-    for _ in range(PER_EXAMPLE):
-        CHECKS[name](draw)
-
-
 COOKIE = [
     "a",
     "b",
@@ -355,13 +333,6 @@ CONTENT = [
     b"y" * 70,
 ]
 FIELDS = ["a", "b", "é", " ", "[]", "x.txt", "%22", "\u20ac", "'", "=", ","]
-# Werkzeug takes one of these three, and then gives an empty form for the whole body; ours is a 400.
-HEADS = [
-    "Content-Type: text/plain",
-    "Content-Type: text/x; a=b",
-    "X-Own: 1",
-    "Content-Type: text/plain; charset=latin-1",
-]
 
 
 @check
@@ -385,7 +356,7 @@ def multipart(draw: Draw) -> None:
             draw.choice([b"\r\n", b"preamble\r\n", b""]) + body.rstrip() + draw.choice([b"", b"\r\n", b"\r\nepilogue"])
         )
     if draw.random() < 0.3:
-        body = body.replace(b"\r\n\r\n", f"\r\n{draw.choice(HEADS[2:3])}\r\n\r\n".encode(), 1)
+        body = body.replace(b"\r\n\r\n", b"\r\nX-Own: 1\r\n\r\n", 1)
     cut = draw.random() < 0.1
     if cut:
         body = body[: draw.randint(0, len(body))]
@@ -406,3 +377,12 @@ def outcome_of_body(parser: Any, body: bytes) -> Any:
         return shown_body(*parser.parse(io.BytesIO(body), b"bound", len(body)))
     except (ValueError, HTTPException):
         return "error"
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@FUZZ
+@given(st.integers(0, 2**64))
+def test_value_is_werkzeugs(name: str, seed: int) -> None:
+    draw = random.Random(seed)
+    for _ in range(PER_EXAMPLE):
+        CHECKS[name](draw)

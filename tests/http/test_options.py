@@ -83,6 +83,11 @@ def test_dicts_and_lists_are_dumped_as_in_werkzeug(items):
     assert dump_header(items) == oracle.dump_header(items)
 
 
+def test_quoted_value_of_an_extended_key_is_unquoted():
+    assert parse_dict_header("a*=\"b, c\", d*=UTF-8''%22e%22") == {"a": "b, c", "d": "e"}
+    assert parse_dict_header('a*="b"') == oracle.parse_dict_header('a*="b"')
+
+
 def test_none_is_empty():
     assert parse_options_header(None) == ("", {})
     assert parse_list_header(None) == []

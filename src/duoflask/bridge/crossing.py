@@ -215,7 +215,7 @@ def drive(traveller: Traveller, coroutine: Work, thread_leg: ThreadLeg, wanted: 
             meanwhile. What it raises itself (withdrawn before it began) goes to the coroutine.
         wanted: What the coroutine has suspended on, if somebody has started it.
     """
-    run = traveller.context.run
+    context = traveller.context
     advance: Advance = coroutine.send
     argument: Any = None
     told = False
@@ -246,7 +246,7 @@ def drive(traveller: Traveller, coroutine: Work, thread_leg: ThreadLeg, wanted: 
             except BaseException as exc:
                 advance, argument = coroutine.throw, exc
         try:
-            wanted = run(advance, argument)
+            wanted = context.run(advance, argument)
         except StopIteration as stop:
             return stop.value
         finally:

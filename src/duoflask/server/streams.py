@@ -163,12 +163,12 @@ class AsyncioStream(asyncio.Protocol):
         if self._lost:
             raise PeerGone
         self._written += len(data)
-        # PERF: of a view, asyncio before 3.12 copies the rest once instead of twice (a sixth of 1 MiB's CPU time).
+        # PERF: of a view, asyncio before 3.12 copies the rest once instead of twice (1 MiB: a sixth of the CPU time).
         self._transport.write(data if len(data) < SLICE else memoryview(data))
         return not self._full
 
     async def drain(self, patience: float = FOREVER) -> None:
-        # PERF: a timer and a future; anyio's scope around `asyncio.shield` costs 35 us more.
+        # PERF: a timer and a future; anyio's scope around `asyncio.shield` costs 14 us instead of 6.
         while self._full and not self._lost:
             taken = self._taken()
             writer = self._loop.create_future()
@@ -227,12 +227,13 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 class AnyioStream:
     """A stream over any of anyio's byte streams: trio's sockets, memory."""
 
-    __slots__ = ("_pending", "_sending", "_stream", "client", "server")
+    __slots__ = ("_pending", "_sending", "_stream", "_torn", "client", "server")
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream: ByteStream = stream
         self._pending: list[bytes] = []
         self._sending = Lock(fast_acquire=True)
+        self._torn = False  # a sender was cancelled, and nobody knows how far it had come
         self.client = _address(stream.extra(SocketAttribute.remote_address, None), peer=True)
         self.server = _address(stream.extra(SocketAttribute.local_address, None), peer=False)
 
@@ -251,10 +252,14 @@ class AnyioStream:
     async def drain(self, patience: float = FOREVER) -> None:
         try:
             async with self._sending:  # a WebSocket's two tasks both send
+                if self._torn:
+                    raise PeerGone
                 pending, self._pending = self._pending, []
+                self._torn = True
                 for data in pending:
                     for start in range(0, len(data), SLICE):
                         await self._send(data[start : start + SLICE], patience)
+                self._torn = False
         except (BrokenResourceError, ClosedResourceError):
             raise PeerGone from None
 
