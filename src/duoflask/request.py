@@ -7,8 +7,8 @@ Knows no context, and the app only as what has limits, JSON and a debug mode; bo
 from __future__ import annotations
 
 import functools
-import time
 import json
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Self
 
