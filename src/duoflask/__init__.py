@@ -70,10 +70,11 @@ if TYPE_CHECKING:
         stream_template_string,
         stream_template_string_async,
     )
-    from .websocket_object import Websocket, WebsocketDisconnect
+    from .websocket_object import BadMessage, Websocket, WebsocketDisconnect
 
 __all__ = [
     "Aborter",
+    "BadMessage",
     "Blueprint",
     "CloseCode",
     "Config",
@@ -142,6 +143,7 @@ __all__ = [
 
 # Where the names stand that pull in what many applications do without, and submodules that are looked at as attributes.
 _LAZY = {
+    "BadMessage": "websocket_object",
     "CloseCode": "http.websocket_close",
     "Link": "http.link",
     "UpgradeRequired": "http.websocket_handshake",

@@ -149,5 +149,5 @@ def test_throughput_is_at_least_starlettes(start_talk: Callable[[str], Server]) 
             ratios.append(round(costs["duoflask"] / costs["starlette"], 3))
         print(sockets, messages, "messages a second", rates, "server's own time, to Starlette's", ratios)  # noqa: T201
         # The server's own seconds, neighbours compared: the machine has other things to do, and a neighbour on the same
-        # core makes each of them 30% longer. What is left between two measurements of one thing is 3%.
-        assert statistics.median(ratios) <= 1.03, (rates, ratios)
+        # core makes each of them 30% longer. What is left between two measurements of one thing is 5%.
+        assert statistics.median(ratios) <= 1.05, (rates, ratios)
