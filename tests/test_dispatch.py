@@ -587,3 +587,17 @@ def test_wrong_method_says_which_are_allowed(client: Any) -> None:
     app.add_url_rule("/", "view", lambda: "", methods=["POST"])
     response = client(app).get("/")
     assert (response.status_code, response.headers["Allow"]) == (405, "OPTIONS, POST")
+
+
+def test_override_of_process_response_is_called_without_hooks(client: Any) -> None:
+    class App(duoflask.DuoFlask):
+        def process_response(self, response: Any) -> Any:
+            response.headers["X-Processed"] = "1"
+            return super().process_response(response)
+
+    app = App(__name__)
+    app.add_url_rule("/text", view_func=lambda: "text", endpoint="text")
+    app.add_url_rule("/json", view_func=lambda: {"a": 1}, endpoint="json")
+    tester = client(app)
+    for path in ("/text", "/json", "/missing"):
+        assert tester.get(path).headers["X-Processed"] == "1"

@@ -27,10 +27,10 @@ __all__ = ["BufferedBody", "collect"]
 # is written in half the time of 2 MiB; a thread hop costs as much as 64 KiB do.
 SPILL_BYTES = 256 * 1024
 
-# PERF: how much goes to the file at a time. Of an aligned 64 KiB Linux makes one block of 16 pages of its cache, which
-# it keeps no stock of, and which a virtual machine may have to get from its host: 2.3 s of the kernel's time for 1 GiB,
-# and 0.4 s in these pieces (benchmarks/uploads.py).
-WRITE_BYTES = 60 * 1024
+# PERF: how much is read of a stream at a time, and then written to disk in one piece. Of an aligned 64 KiB Linux makes
+# one block of 16 pages of its cache, which it keeps no stock of, and which a virtual machine may have to get from its
+# host: 2.3 s of the kernel's time for 1 GiB, and 0.4 s in these pieces (benchmarks/uploads.py).
+READ_BYTES = 60 * 1024
 
 # Pieces below this many bytes grow one buffer: an object for each of them takes twenty times the memory of two bytes.
 SMALL_PIECE = 512
@@ -111,11 +111,7 @@ class BufferedBody(io.BufferedIOBase):
         """Write the pieces to a temporary file and free their memory. Blocks."""
         if self._file is None:
             self._file = tempfile.TemporaryFile()
-        for piece in self._pieces:
-            view = memoryview(piece)
-            for start in range(0, len(piece), WRITE_BYTES):
-                self._file.write(view[start : start + WRITE_BYTES])
-            view.release()  # a bytearray grows no more while somebody looks
+        self._file.writelines(self._pieces)
         if self.watch is not None:
             for piece in self._pieces:
                 self.watch(bytes(piece))
@@ -279,12 +275,12 @@ def collect(stream: Any, body: BufferedBody, length: int | None = None) -> Buffe
         body: An empty one.
         length: How much is expected: if that may be kept in memory, it is read in one piece.
     """
-    size = length if length and body.max_memory is not None and length <= body.max_memory else WRITE_BYTES
+    size = length if length and body.max_memory is not None and length <= body.max_memory else READ_BYTES
     try:
         while (chunk := stream.read(size)) and body.add(chunk):
             if body.needs_disk or body.on_disk:
                 body.spill()
-            size = WRITE_BYTES
+            size = READ_BYTES
     except HTTPException as exc:
         body.fail(exc)
     else:
