@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from benchmarks.apps import build
@@ -10,5 +11,6 @@ from benchmarks.workloads import WORKLOADS, write_file
 __all__ = ["application"]
 
 _framework, _builder, _workload = os.environ["SERVED"].split(":")
+logging.disable(logging.CRITICAL)
 write_file()
 application = build(_framework, _builder, WORKLOADS[_workload])
