@@ -63,6 +63,8 @@ class Target:
 
 _PLAIN = ("plaintext", "json", "params", "hooks")
 _IO = ("fields", "form", "body", "upload", "file")
+_WSGI_PEERS = ("falcon", "bottle", "werkzeug", "flask", "django", "pyramid")
+_ASGI_PEERS = ("blacksheep", "falcon", "starlette", "fastapi", "quart", "litestar", "sanic", "emmett55", "django")
 TARGETS = (
     # Issue 2, "What it must reach".
     Target("wsgi", "falcon", 0.8, "0.8", _PLAIN),
@@ -78,6 +80,11 @@ TARGETS = (
     Target("wsgi", "flask", 0.2, "0.2", ("session",)),
     Target("asgi", "starlette", 1.0, "1", ("session",)),
     Target("asgi", "quart", 1.0, "1", ("session",)),
+    # Issue 9: no more than any peer, and 5% above the template engine itself.
+    *(Target("wsgi", name, 1.0, "1", ("missing",)) for name in _WSGI_PEERS),
+    *(Target("asgi", name, 1.0, "1", ("missing", "stream")) for name in _ASGI_PEERS),
+    Target("wsgi", "raw", 1.05, "1.05", ("template",)),
+    Target("asgi", "raw", 1.05, "1.05", ("template",)),
 )
 
 
