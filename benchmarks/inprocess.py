@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.apps import build
+from benchmarks.apps import ASGI_PEERS, WSGI_PEERS, build
 from benchmarks.transports import AsgiDriver, Lifespan, WsgiDriver
 from benchmarks.workloads import WORKLOADS, Workload, write_file
 
@@ -46,21 +46,6 @@ class Suite:
     # Threads answer less evenly than a loop: their sub-blocks are this much longer.
     stretch: int = 1
 
-
-WSGI_PEERS = ("raw", "duoflask", "falcon", "bottle", "werkzeug", "flask", "django", "pyramid")
-ASGI_PEERS = (
-    "raw",
-    "duoflask",
-    "blacksheep",
-    "falcon",
-    "starlette",
-    "fastapi",
-    "quart",
-    "litestar",
-    "sanic",
-    "emmett55",
-    "django",
-)
 
 SUITES = (
     Suite("wsgi", "wsgi", "build_wsgi", WSGI_PEERS),

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from benchmarks.apps import ASGI_PEERS, WSGI_PEERS
+
 __all__ = ["TARGETS", "Row", "as_json", "available", "grid", "header", "tables", "targets"]
 
 DISTRIBUTIONS = (
@@ -63,8 +65,6 @@ class Target:
 
 _PLAIN = ("plaintext", "json", "params", "hooks")
 _IO = ("fields", "form", "body", "upload", "file")
-_WSGI_PEERS = ("falcon", "bottle", "werkzeug", "flask", "django", "pyramid")
-_ASGI_PEERS = ("blacksheep", "falcon", "starlette", "fastapi", "quart", "litestar", "sanic", "emmett55", "django")
 TARGETS = (
     # Issue 2, "What it must reach".
     Target("wsgi", "falcon", 0.8, "0.8", _PLAIN),
@@ -81,8 +81,8 @@ TARGETS = (
     Target("asgi", "starlette", 1.0, "1", ("session",)),
     Target("asgi", "quart", 1.0, "1", ("session",)),
     # Issue 9: no more than any peer, and 5% above the template engine itself.
-    *(Target("wsgi", name, 1.0, "1", ("missing",)) for name in _WSGI_PEERS),
-    *(Target("asgi", name, 1.0, "1", ("missing", "stream")) for name in _ASGI_PEERS),
+    *(Target("wsgi", name, 1.0, "1", ("missing",)) for name in WSGI_PEERS[2:]),
+    *(Target("asgi", name, 1.0, "1", ("missing", "stream")) for name in ASGI_PEERS[2:]),
     Target("wsgi", "raw", 1.05, "1.05", ("template",)),
     Target("asgi", "raw", 1.05, "1.05", ("template",)),
 )

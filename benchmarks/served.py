@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import report
-from benchmarks.apps import takes_part
+from benchmarks.apps import ASGI_PEERS, WSGI_PEERS, takes_part
 from benchmarks.load import Load, fetch
 from benchmarks.workloads import WORKLOADS, Workload
 
@@ -49,20 +49,6 @@ _BUILT_IN = (
     ),
 )
 
-WSGI_PEERS = ("raw", "duoflask", "falcon", "bottle", "werkzeug", "flask", "django", "pyramid")
-ASGI_PEERS = (
-    "raw",
-    "duoflask",
-    "blacksheep",
-    "falcon",
-    "starlette",
-    "fastapi",
-    "quart",
-    "litestar",
-    "sanic",
-    "emmett55",
-    "django",
-)
 _PLAIN = ("plaintext", "json", "params")
 
 

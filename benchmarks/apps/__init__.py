@@ -13,7 +13,23 @@ from typing import Any
 
 from benchmarks.workloads import Workload
 
-__all__ = ["build", "takes_part"]
+__all__ = ["ASGI_PEERS", "WSGI_PEERS", "build", "takes_part"]
+
+# Who takes part under a protocol: the bare callable, duoflask, and its peers.
+WSGI_PEERS = ("raw", "duoflask", "falcon", "bottle", "werkzeug", "flask", "django", "pyramid")
+ASGI_PEERS = (
+    "raw",
+    "duoflask",
+    "blacksheep",
+    "falcon",
+    "starlette",
+    "fastapi",
+    "quart",
+    "litestar",
+    "sanic",
+    "emmett55",
+    "django",
+)
 
 
 def _module_of(framework: str, workload: Workload) -> Any:
