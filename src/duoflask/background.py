@@ -20,12 +20,22 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from .bridge import PORTAL, BackgroundTask, Home, TaskCancelled, Workers, call, current_home, key_here, starts_on_loop
+from .bridge import (
+    PORTAL,
+    BackgroundTask,
+    Home,
+    TaskCancelled,
+    Waiting,
+    Workers,
+    call,
+    current_home,
+    key_here,
+    starts_on_loop,
+)
 from .closing import teardown
 from .ctx import AppContext, _cv_app, _request_context
 from .events import emit
 from .lazy import LazyModule
-from .once import Waiting
 from .request_hold import RequestHold, hold
 from .response import Response
 from .signals import got_background_exception

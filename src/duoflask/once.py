@@ -5,12 +5,12 @@ Owns that. Knows no app.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .bridge import Home, new_lock, new_signal
+from .bridge import Home, Waiting, new_lock, new_signal
 
-__all__ = ["HasFailed", "Once", "Waiting"]
+__all__ = ["HasFailed", "Once"]
 
 
 class HasFailed(Exception):
@@ -78,18 +78,6 @@ class Once:
         signal = new_signal()
         self._waiters.append(signal.set)
         return _in_thread(signal.wait)
-
-
-class Waiting:
-    """What a `Home.waiter` waits with, as something to await."""
-
-    __slots__ = ("_wait",)
-
-    def __init__(self, wait: Callable[[], Generator[Any, Any, None]]) -> None:
-        self._wait = wait
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._wait()
 
 
 async def _in_thread(wait: Callable[[], Any]) -> None:

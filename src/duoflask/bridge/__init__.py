@@ -31,7 +31,7 @@ from .portal import WSGIDriver, current_portal, portal
 from .pumping import pump
 from .task import BackgroundTask, TaskCancelled
 from .threads import new_lock, new_signal
-from .workers import DEFAULT_WORKER_THREADS, Home, Workers, current_home, home_of_context
+from .workers import DEFAULT_WORKER_THREADS, Home, Waiting, Workers, current_home, home_of_context
 
 __all__ = [
     "BackgroundTask",
@@ -43,6 +43,7 @@ __all__ = [
     "TaskCancelled",
     "Traveller",
     "WSGIDriver",
+    "Waiting",
     "Workers",
     "async_to_sync",
     "asyncio_is_running",

@@ -28,7 +28,7 @@ else:  # an app that is all `def` under WSGI needs none
     queues = LazyModule("queue")
     anyio = LazyModule("anyio")
 
-__all__ = ["DEFAULT_WORKER_THREADS", "Home", "Workers", "current_home", "home_of_context", "occupies_thread"]
+__all__ = ["DEFAULT_WORKER_THREADS", "Home", "Waiting", "Workers", "current_home", "home_of_context", "occupies_thread"]
 
 # anyio's and Starlette's default number of threads; Flask's users size theirs with the server (gunicorn --threads).
 DEFAULT_WORKER_THREADS: Final = 40
@@ -87,6 +87,18 @@ class Home:
             return (lambda: self.post(_resolve, future)), lambda: iter(future)
         event = anyio.Event()
         return (lambda: self.post(event.set)), lambda: event.wait().__await__()
+
+
+class Waiting:
+    """What a `Home.waiter` waits with, as something to await."""
+
+    __slots__ = ("_wait",)
+
+    def __init__(self, wait: Callable[[], Wait]) -> None:
+        self._wait = wait
+
+    def __await__(self) -> Wait:
+        return self._wait()
 
 
 _running: set[Any] = set()  # asyncio keeps only weak references to its tasks

@@ -6,27 +6,15 @@ shares lives on one loop, asyncio's, whatever the server's is.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
-from ..bridge import Home, loop_is_running, new_signal, portal
+from ..bridge import Home, Waiting, loop_is_running, new_signal, portal
 
-__all__ = ["Waiting", "begin", "run_in_place", "run_later", "run_now"]
+__all__ = ["begin", "run_in_place", "run_later", "run_now"]
 
 _T = TypeVar("_T")
-
-
-class Waiting:
-    """Awaits what `Home.waiter` gives."""
-
-    __slots__ = ("_wait",)
-
-    def __init__(self, wait: Callable[[], Generator[Any, Any, None]]) -> None:
-        self._wait = wait
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._wait()
 
 
 class _Errand:

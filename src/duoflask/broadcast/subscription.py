@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 
 import anyio
 
-from ..bridge import Home, loop_is_running, new_lock, new_signal
+from ..bridge import Home, Waiting, loop_is_running, new_lock, new_signal
 from .backend import Backend, logger
-from .errands import Waiting, begin, run_in_place, run_later, run_now
+from .errands import begin, run_in_place, run_later, run_now
 from .message import Message, Position, Record, dump_positions
 
 __all__ = ["Subscription", "SubscriptionEnded"]
