@@ -123,3 +123,10 @@ def test_faces_of_the_stack_push_and_pop():
     assert request.path == "/"
     assert _request_ctx_stack.pop() is ctx
     assert _request_ctx_stack.pop() is None
+
+
+def test_missing_attribute_of_g_says_whose_it_is() -> None:
+    with DuoFlask(__name__).app_context():
+        with pytest.raises(AttributeError, match="object has no attribute 'user'"):
+            g.user  # noqa: B018
+        assert not hasattr(g, "user")
