@@ -244,15 +244,17 @@ class ResponseHead:
     def wsgi_headers(self) -> list[tuple[str, str]]:
         """The header fields as PEP 3333 wants them: in a list of the server's own."""
         body, code = self._body, self._status_code
-        if self._headers is None and body is not None and (code == 200 or code >= 400):
-            return [self._default_headers[0], LENGTHS[len(body)]]
+        if self._headers is None and (code == 200 or code >= 400):
+            kind = self._default_headers[0]
+            return [kind] if body is None else [kind, LENGTHS[len(body)]]
         return self._pairs()[:]
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
         """The header fields as ASGI wants them."""
         body, code = self._body, self._status_code
-        if self._headers is None and body is not None and (code == 200 or code >= 400):
-            return [self._default_headers[1], RAW_LENGTHS[len(body)]]
+        if self._headers is None and (code == 200 or code >= 400):
+            kind = self._default_headers[1]
+            return [kind] if body is None else [kind, RAW_LENGTHS[len(body)]]
         return list(map(_raw_pair, self._pairs()))
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
