@@ -88,8 +88,9 @@ TARGETS = (
 )
 
 
-def header(command: str, loop_name: str, rounds: int) -> str:
+def header(command: str, loop_name: str, rounds: int, figures: str = "") -> str:
     """Describe the run: command, date, CPU, Python, versions and what Falcon's wheel has compiled."""
+    figures = figures or f"us a request, median of {rounds} interleaved rounds; spread: (max - min) / median"
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     lines = [
         f"- command: `{command}`",
@@ -98,7 +99,7 @@ def header(command: str, loop_name: str, rounds: int) -> str:
         f"- Python: {platform.python_implementation()} {platform.python_version()}; loop: {loop_name}",
         f"- versions: {', '.join(_versions())}",
         f"- falcon: {_falcon_build()}",
-        f"- figures: us a request, median of {rounds} interleaved rounds; spread: (max - min) / median",
+        f"- figures: {figures}",
     ]
     return "\n".join(lines)
 

@@ -73,7 +73,7 @@ SEGMENTS = [
     "\\",
     "?#",
 ]
-METHODS = [None, None, ["GET"], ["POST"], ["GET", "POST"], ["PUT", "OPTIONS"]]
+METHODS = [None, None, ["GET"], ["POST"], ["GET", "POST"], ["PUT", "OPTIONS"], ["BREW"]]
 
 
 def own_converters(module: Any) -> dict[str, Any]:

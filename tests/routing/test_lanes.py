@@ -32,7 +32,7 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
         text += "/" + part.format(*[next(names) for _ in range(part.count("{}"))])
     options: dict[str, Any] = {
         "string": text + draw(st.sampled_from(["", "/"])) or "/",
-        "methods": draw(st.sampled_from([None, ["GET"], ["POST"], ["GET", "POST"]])),
+        "methods": draw(st.sampled_from([None, ["GET"], ["POST"], ["GET", "POST"], ["BREW"]])),
         "strict_slashes": draw(st.sampled_from([True, True, False])),
     }
     special = draw(st.integers(0, 9))
@@ -83,6 +83,16 @@ def test_lanes_answer_as_the_search(data: st.DataObject) -> None:
         for path in data.draw(st.lists(paths, min_size=10, max_size=10)):
             for method in ("GET", "POST", "BREW"):
                 assert found(url_map, path, method) == searched(url_map, path, method)
+
+
+@pytest.mark.parametrize("path", ["/a", "/a/<b>"])
+def test_rule_for_all_methods_comes_before_a_later_one_for_a_rare_method(path: str) -> None:
+    url_map = Map([Rule(path, endpoint="all"), Rule(path, endpoint="brew", methods=["BREW"])])
+    url_map.update()
+    for method in ("GET", "BREW"):
+        answer = found(url_map, path.replace("<b>", "x"), method)
+        assert answer is not None
+        assert answer[0] == "all"
 
 
 def test_text_of_a_lane_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

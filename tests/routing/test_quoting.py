@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from types import SimpleNamespace
 from urllib.parse import quote, quote_plus
 
@@ -11,6 +11,8 @@ from hypothesis import given, strategies as st
 
 from duoflask.http.multidict import MultiDict
 from duoflask.routing.quoting import SAFE_IN_PATH, SAFE_IN_QUERY, encode_query, query_maker, quote_path, quote_query
+
+from ..growth import require_linear
 
 texts = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
@@ -38,20 +40,10 @@ def test_lone_surrogate_is_an_error(text: str) -> None:
             function(text)
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("unit", ["a", " ", "%", "é", "a b", "a é", "\\"])
 def test_quoting_is_linear(unit: str) -> None:
-    def seconds(length: int) -> float:
-        text = unit * (length // len(unit))
-        best = 9.0
-        for _ in range(2):
-            started = time.process_time()
-            quote_path(text)
-            best = min(best, time.process_time() - started)
-        return best
-
-    # Another program's work on the machine makes one measurement wrong, not five.
-    measured = [(seconds(2**17), seconds(2**18)) for _ in range(5)]
-    assert any(long <= 2.3 * short + 0.001 for short, long in measured), measured
+    require_linear(lambda length: partial(quote_path, unit * (length // len(unit))), 2**16)
 
 
 def test_query_of_mappings_and_pairs() -> None:

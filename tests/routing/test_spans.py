@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, strategies as st
@@ -11,6 +11,8 @@ from hypothesis import given, strategies as st
 from duoflask.http.errors import HTTPException
 from duoflask.routing import AnyConverter, BaseConverter, Map, Rule, patterns
 from duoflask.routing.spans import Spans
+
+from ..growth import require_linear, seconds_of
 
 UUID = "12345678-1234-5678-1234-567812345678"
 UUID_REGEX = r"[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}"
@@ -111,26 +113,25 @@ HARD = [
 ]
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize(("rule", "unit"), HARD)
 def test_no_path_is_slow(rule: str, unit: str) -> None:
     bound = Map([Rule(rule, endpoint="x"), Rule("/<path:p>/other", endpoint="y")]).bind("h")
 
-    def seconds(length: int) -> float:
+    def make(length: int) -> Callable[[], None]:
         path = "/" + unit * (length // len(unit)) + "!"
-        best = 9.0
-        for _ in range(2):
-            started = time.process_time()
+
+        def match() -> None:
             try:
                 bound.match(path)
             except HTTPException:
                 pass
-            best = min(best, time.process_time() - started)
-        return best
 
-    seconds(64)
-    # Another program's work on the machine makes one measurement wrong, not five.
-    measured = [(seconds(2**15), seconds(2**16)) for _ in range(5)]
-    assert any(long <= 2.3 * short + 0.001 and long < 0.1 for short, long in measured), measured
+        return match
+
+    make(64)()
+    require_linear(make, 2**14)
+    assert min(seconds_of(make(2**16)) for _ in range(5)) < 0.1
 
 
 def test_own_converter_in_one_segment_with_others_matches() -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from .converters import ValidationError
 from .errors import (
@@ -27,13 +27,18 @@ from .errors import (
     RequestPath,
 )
 from .lanes import MAX_CHAIN, Lanes, Stop
-from .nodes import Node
+from .nodes import COMMON_METHODS, Node
 from .patterns import Element, Placeholder, Variable, cut
 from .rules import Rule
 
-__all__ = ["Start", "StateMachineMatcher"]
+__all__ = ["NO_STATIC", "Start", "StateMachineMatcher", "Static"]
 
 _SLASHES_RE = re.compile("/{2,}")
+
+# A domain's rules without placeholders, by method and path.
+Static = dict[str, dict[str, Rule]]
+# The common methods are always there: to look there is no KeyError.
+NO_STATIC: Final[Static] = dict.fromkeys(COMMON_METHODS, {})
 
 
 class Search:
@@ -204,8 +209,9 @@ class StateMachineMatcher:
         """Make the tree. A map makes a matcher and its tree at once, and never changes them."""
         rules = self._rules
         self.root = _Tree().grow(rules)
-        # The rules without placeholders and defaults, by domain, method and path.
-        self.static: dict[str, dict[str, dict[str, Rule]]] = {}
+        # The rules without placeholders and defaults, by domain.
+        self.static: dict[str, Static] = {}
+        self.longest_static = 0  # characters of a path
         for rule in rules:
             if not any(isinstance(token, Variable) for token in rule._domain_tokens + rule._path_tokens):
                 self._add_static(rule)
@@ -224,10 +230,12 @@ class StateMachineMatcher:
             node = node.static[segment]
         if rule is not node.rules[0]:
             return
-        by_method = self.static.setdefault(domain, {})
+        self.longest_static = max(self.longest_static, len(path))
+        by_method = self.static.setdefault(domain, dict(NO_STATIC))
         for method, ending in node.endings().items():
             if ending is not None and not ending.defaults:
-                by_method.setdefault(method, {})[path] = ending
+                by_method[method] = by_method.get(method) or {}
+                by_method[method][path] = ending
 
     def match(self, domain: str, path: str, method: str, websocket: bool) -> tuple[Rule, dict[str, Any]]:
         """Return the rule and its arguments.

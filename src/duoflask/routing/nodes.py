@@ -10,10 +10,10 @@ from typing import Final
 from .patterns import Placeholder
 from .rules import Rule
 
-__all__ = ["Node"]
+__all__ = ["COMMON_METHODS", "Node"]
 
 # A rule without methods answers to all; these are the ones that it answers at full speed.
-_COMMON_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+COMMON_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Shared by the nodes that have none: a quarter of a kilobyte a rule.
 _NO_NODES: dict[str, Node] = {}
 
@@ -42,6 +42,8 @@ class Node:
         for rule in self.rules:
             if not rule.websocket:
                 plain = not (rule.alias or rule._defaults_rules or rule.redirect_to is not None)
-                for method in _COMMON_METHODS if rule.methods is None else rule.methods:
+                for method in COMMON_METHODS if rule.methods is None else rule.methods:
                     found.setdefault(method, rule if plain else None)
+                if rule.methods is None:
+                    break  # no rule after it is reached, with a rare method neither
         return found
