@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "bridge",
         "foreign",
         "debughelpers",
+        "limits",
         "request_body",
         "routed",
         "request",

@@ -22,8 +22,8 @@ from duoflask.http.errors import (
 )
 from duoflask.http.header_views import EnvironHeaders, ScopeHeaders
 from duoflask.http.multidict import ImmutableMultiDict
+from duoflask.limits import Limits
 from duoflask.request import Request
-from duoflask.request_body import Limits
 
 HEADERS = {
     "Host": "example.com:5000",

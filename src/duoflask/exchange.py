@@ -10,7 +10,7 @@ from typing import Any
 
 from .http.body import parse_content_length, too_large
 from .http.errors import BadRequest, HTTPException
-from .request_body import Limits
+from .limits import Limits
 
 __all__ = ["Exchange"]
 

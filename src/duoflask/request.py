@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Self
 
 from .http.errors import BadRequest, HTTPException, UnsupportedMediaType
-from .request_body import Limits, RequestBody
+from .limits import Limits
+from .request_body import RequestBody
 from .routed import Routed
 
 __all__ = ["Request"]
@@ -54,6 +56,7 @@ class Request(Routed, RequestBody):
 
     json_module: Any = _JSONOfApp()
     _limits: Any = _LimitsOfApp()
+    _json_results: Mapping[bool, Any] = MappingProxyType({})
 
     # () -> the innermost context; ctx.py sets it
     _active_context: ClassVar[Any] = staticmethod(lambda: None)
@@ -145,8 +148,8 @@ class Request(Routed, RequestBody):
             BadRequest: The body is not JSON, or nested deeper than Python's stack allows.
         """
         # two results are kept, because a silent failure says nothing about a loud one
-        kept: dict[bool, Any] = self.__dict__.setdefault("_json_results", {})
-        if cache and silent in kept:
+        kept = self._json_results
+        if kept and cache and silent in kept:
             return kept[silent]
         if not (force or self.is_json):
             return None if silent else self.on_json_loading_failed(None)
@@ -160,10 +163,10 @@ class Request(Routed, RequestBody):
                 error = exc if isinstance(exc, ValueError) else ValueError("nested too deeply")
                 result = self.on_json_loading_failed(error)
             if cache:
-                kept[silent] = result
+                self._json_results = {**kept, silent: result}
         else:
             if cache:
-                kept[True] = kept[False] = result
+                self._json_results = {True: result, False: result}
         return result
 
     def on_json_loading_failed(self, e: ValueError | None) -> Any:

@@ -22,12 +22,12 @@ from .folders import instance_path_of
 from .http.body import DEFAULT_MAX_SPOOLED_BODY
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .lazy import LazyModule
+from .limits import Limits
 from .overrides import OverridePoints
 from .plans import OVERRIDE_POINTS, Plan, WebsocketPlan, overridden
 from .registration import Registration
 from .registries import told_while_alive
 from .request import Request
-from .request_body import Limits
 from .response import Response
 from .routing import Map, Rule
 from .sessions import ChosenInterface

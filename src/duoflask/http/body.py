@@ -43,6 +43,9 @@ DRAIN_SECONDS = 2.0
 # RFC 9110 8.6: Content-Length = 1*DIGIT. More digits than 2**63 has are no length, and int() is quadratic.
 _DIGITS_RE = re.compile(r"[0-9]{1,19}")
 
+# PERF: what up to four digits say: found in 80 ns, read in 150, and WSGI needs it twice a request (form, benchmarks/).
+_LENGTHS: dict[str, int] = {}
+
 
 def parse_content_length(value: str | bytes | None) -> int | None:
     """Return the announced length of a body; None if there is none.
@@ -53,8 +56,13 @@ def parse_content_length(value: str | bytes | None) -> int | None:
     """
     if value is None:
         return None
+    if type(value) is str and (length := _LENGTHS.get(value)) is not None:
+        return length
     if value.isdigit() and value.isascii() and len(value) < 20:  # PERF: 150 ns, the pattern 600
-        return int(value)
+        length = int(value)
+        if len(value) < 5 and type(value) is str:
+            _LENGTHS[value] = length
+        return length
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     text = text.strip(" \t")
     if _DIGITS_RE.fullmatch(text) is None:

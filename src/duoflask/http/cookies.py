@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 from .dates import http_date
 from .grammar import TOKEN_RE
-from .multidict import MultiDict
+from .multidict import ImmutableMultiDict, MultiDict, dict_of_pieces
 
-__all__ = ["DEFAULT_MAX_COOKIE_SIZE", "dump_cookie", "parse_cookie", "parse_cookie_pairs"]
+__all__ = ["DEFAULT_MAX_COOKIE_SIZE", "dump_cookie", "parse_cookie", "parse_cookie_as", "parse_cookie_pairs"]
 
 # Browsers drop a cookie whose name, value and attributes exceed 4096 bytes (RFC 6265 6.1); Werkzeug and Flask
 # use 4093.
@@ -38,6 +38,17 @@ _CONTROL_RE = re.compile(r"[\x00-\x1f\x7f]")
 # A path segment's characters (WHATWG URL) and "%" for what is quoted already, but no ";".
 _PATH_SAFE = "%!$&'()*+,/:=@"
 _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
+
+
+def parse_cookie_as(cls: Any, header: str | None) -> Any:
+    """Return `cls` made of the pairs of a Cookie header; see `parse_cookie_pairs`."""
+    if cls is ImmutableMultiDict and header and header.isascii() and '"' not in header and "\t" not in header:
+        pieces = header.split("; ")
+        if header.count(" ") == header.count(";") == len(pieces) - 1:
+            result = dict_of_pieces(pieces)
+            if result is not None:
+                return result
+    return cls(parse_cookie_pairs(header))
 
 
 def parse_cookie_pairs(header: str | None) -> list[tuple[str, str]]:

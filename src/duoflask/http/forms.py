@@ -19,7 +19,7 @@ from .file_storage import FileStorage
 from .headers import Headers
 from .multidict import MultiDict
 from .options import parse_options_header
-from .uri import parse_query
+from .uri import parse_query_as
 
 if TYPE_CHECKING:
     import shutil
@@ -60,13 +60,15 @@ def parse_urlencoded(
     data: bytes,
     max_fields: int | None = DEFAULT_MAX_FORM_PARTS,
     max_memory_size: int | None = DEFAULT_MAX_FORM_MEMORY_SIZE,
-) -> list[tuple[str, str]]:
+    cls: Any = list,
+) -> Any:
     """Split the body of an `application/x-www-form-urlencoded` form into its pairs.
 
     Args:
         data: The body.
         max_fields: The most fields to accept; None for any number.
         max_memory_size: The most bytes to accept; None for any number.
+        cls: What to make of the pairs.
 
     Raises:
         RequestEntityTooLarge: One of the two is exceeded.
@@ -75,10 +77,9 @@ def parse_urlencoded(
         raise RequestEntityTooLarge(
             f"the form is too large; expected at most {max_memory_size} bytes (MAX_FORM_MEMORY_SIZE)"
         )
-    try:
-        return parse_query(data, max_fields)
-    except ValueError:
-        raise _too_many(max_fields) from None
+    if data and max_fields is not None and data.count(b"&") >= max_fields:
+        raise _too_many(max_fields)
+    return parse_query_as(cls, data)
 
 
 def _too_many(limit: int | None) -> RequestEntityTooLarge:
@@ -374,7 +375,7 @@ class FormDataParser:
     ) -> _Parsed:
         limit = self.max_form_memory_size
         data = stream.read() if limit is None else read_limited(stream, limit, "MAX_FORM_MEMORY_SIZE")
-        return stream, self.cls(parse_urlencoded(data, self.max_form_parts, limit)), self.cls()
+        return stream, parse_urlencoded(data, self.max_form_parts, limit, self.cls), self.cls()
 
 
 def parse_form_data(

@@ -9,13 +9,13 @@ A field whose name on the wire holds an underscore does not exist: it could pass
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from .headers import Headers
 from .immutable import ImmutableHeadersMixin
 
-__all__ = ["EnvironHeaders", "ScopeHeaders"]
+__all__ = ["EnvironHeaders", "ScopeHeaders", "find_raw"]
 
 _missing: Any = object()
 
@@ -61,6 +61,20 @@ def _raw_name(name: str) -> bytes:
     return raw
 
 
+def find_raw(raw: Sequence[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """Return the value of a field of an ASGI scope, all its lines joined; None if it is missing."""
+    found: bytes | None = None
+    for raw_name, raw_value in raw:
+        if raw_name == name:
+            if found is not None:
+                separator = b"; " if name == b"cookie" else b", "
+                return separator.join([value for raw_name, value in raw if raw_name == name]).decode("latin-1")
+            found = raw_value
+    if found is None or (not found and name in (b"content-type", b"content-length")):
+        return None
+    return found.decode("latin-1")
+
+
 class EnvironHeaders(_RequestHeaders):
     """The header fields of a WSGI environ (PEP 3333), read-only."""
 
@@ -102,24 +116,10 @@ class ScopeHeaders(_RequestHeaders):
     __slots__ = ("raw",)
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        self.raw = raw if isinstance(raw, (list, tuple)) else list(raw)
+        self.raw = raw if type(raw) is list else tuple(raw)
 
     def _find(self, key: str) -> str | None:
-        name = _RAW_NAMES.get(key) or _raw_name(key)
-        found: bytes | None = None
-        for raw_name, raw_value in self.raw:
-            if raw_name == name:
-                if found is None:
-                    found = raw_value
-                else:
-                    return self._join(name)
-        if found is None or (not found and name in (b"content-type", b"content-length")):
-            return None
-        return found.decode("latin-1")
-
-    def _join(self, name: bytes) -> str:
-        separator = b"; " if name == b"cookie" else b", "
-        return separator.join([value for raw_name, value in self.raw if raw_name == name]).decode("latin-1")
+        return find_raw(self.raw, _RAW_NAMES.get(key) or _raw_name(key))
 
     def _pairs(self) -> list[tuple[str, str]]:
         merged: dict[bytes, list[bytes]] = {}

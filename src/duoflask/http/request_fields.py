@@ -88,6 +88,8 @@ class RequestFields:
     @property
     def is_json(self) -> bool:
         """Whether the media type is `application/json` or `application/*+json`."""
+        if self.content_type == "application/json":
+            return True  # PERF: as most clients write it, 350 ns less (body, benchmarks/)
         mimetype = self.mimetype
         return mimetype == "application/json" or (mimetype.startswith("application/") and mimetype.endswith("+json"))
 
