@@ -20,8 +20,8 @@ help:
 	@echo "make types    mypy --strict, and pyright --verifytypes where node is found"
 	@echo "make bench    the benchmarks; BENCH='--quick --only wsgi' passes options"
 	@echo "make bench-all  all peers, real servers, cost growth; writes benchmarks/RESULTS.md and its plots (half an hour)"
-	@echo "make fuzz     the property tests with many more examples (FUZZ='tests/http' narrows them), then each parser"
-	@echo "              under a coverage-guided fuzzer for FUZZ_SECONDS=20"
+	@echo "make fuzz     the property tests with many more examples and the measurements with their strict bounds"
+	@echo "              (FUZZ='tests/http' narrows them), then each parser under a coverage-guided fuzzer for FUZZ_SECONDS=20"
 	@echo "make pythons  the tests on every CPython from 3.11 up that is found"
 	@echo "make clean    remove what these made"
 
@@ -83,7 +83,7 @@ bench-all: $(VENV)/.stamp-bench-all
 FUZZ_SECONDS ?= 20
 
 fuzz: $(VENV)/.stamp-dev
-	$(PYTEST) $(PARALLEL) -m hypothesis --hypothesis-profile fuzz --timeout 3600 $(FUZZ)
+	$(PYTEST) $(PARALLEL) -m "hypothesis or measures" --hypothesis-profile fuzz --timeout 3600 $(FUZZ)
 	-@$(BIN)/python -c 'import atheris' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet --only-binary atheris --editable ".[fuzz]"
 	$(BIN)/python tests/fuzz/parsers.py all -max_total_time=$(FUZZ_SECONDS)

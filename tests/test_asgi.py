@@ -256,7 +256,7 @@ def test_client_that_leaves_cancels_a_view_that_waits(backend: str, channel: Any
     async def main() -> None:
         nonlocal opened
         opened = channel("/")
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await opened.serve(app)
 
     anyio.run(main, backend=backend)
@@ -278,7 +278,7 @@ def test_client_that_leaves_lets_a_def_view_end(backend: str, channel: Any) -> N
     async def main() -> None:
         opened = channel("/")
         opened.disconnect()
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await opened.serve(app)
 
     anyio.run(main, backend=backend)
@@ -344,7 +344,7 @@ def test_first_chunk_of_a_slow_iterator_leaves_at_once(channel: Any) -> None:
     @app.route("/")
     def view() -> Iterator[str]:
         yield "first"
-        assert gate.wait(5)
+        assert gate.wait(20)
         yield "second"
 
     async def open_gate(message: Any) -> None:

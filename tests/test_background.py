@@ -48,7 +48,7 @@ def test_background_task_sees_the_request_after_its_end(loop_client, colour, vie
     go_on = threading.Event()
 
     def work(*args: Any, **kwargs: Any) -> None:
-        go_on.wait(10)
+        go_on.wait(20)
         seen.append((args, kwargs, request.path, request.args["a"], session["user"], g.mine, variable.get()))
         seen.append((current_app.name, request.headers["X-A"]))
 
@@ -109,7 +109,7 @@ def test_submit_gives_the_result_to_code_of_both_colours(loop_client, colour, vi
     add = coloured(colour, lambda a, b: f"{a + b} {request.path}")
 
     def view_def():
-        return app.submit(add, 1, b=2).result(10)
+        return app.submit(add, 1, b=2).result(20)
 
     async def view_async():
         return await app.submit(add, 1, b=2)
@@ -129,7 +129,7 @@ def test_submit_raises_what_the_function_raised(loop_client, colour, view_colour
     def view_def():
         task = app.submit(coloured(colour, fail))
         with pytest.raises(LookupError):
-            task.result(10)
+            task.result(20)
         return repr(task.exception()) + str(task.done())
 
     async def view_async():
@@ -156,7 +156,7 @@ def test_create_task_runs_a_coroutine_beside_the_view(loop_client, view_colour):
 
     def view_def():
         task = app.create_task(add(1, 2))
-        return f"{task.result(10)} {task.name.rpartition('.')[2]}"
+        return f"{task.result(20)} {task.name.rpartition('.')[2]}"
 
     async def view_async():
         tasks = [app.create_task(add(1, n)) for n in range(10)]
@@ -199,7 +199,7 @@ def test_result_with_a_timeout(client):
         with pytest.raises(TimeoutError):
             task.result(0.01)
         go_on.set()
-        return str(task.result(10))
+        return str(task.result(20))
 
     assert client(app).get("/").text == "True"
 
@@ -219,11 +219,11 @@ def test_cancelled_task(loop_client, view_colour):
 
     def view_def():
         task = app.submit(forever)
-        begun.wait(10)
+        begun.wait(20)
         assert task.running()
         assert task.cancel()
         with pytest.raises(TaskCancelled):
-            task.result(10)
+            task.result(20)
         return f"{task.cancelled()} {task.cancel()}"
 
     async def view_async():
@@ -246,7 +246,7 @@ def test_task_that_nobody_waits_for_any_more_goes_on(loop_client):
     done: list[str] = []
 
     def work() -> None:
-        go_on.wait(10)
+        go_on.wait(20)
         done.append("done")
 
     @app.route("/")
@@ -433,7 +433,7 @@ def test_body_is_kept_for_a_task(loop_client, colour, view_colour, read):
     go_on = threading.Event()
 
     def work() -> None:
-        go_on.wait(10)
+        go_on.wait(20)
         seen.append((request.get_data(as_text=True), request.json))
 
     async def work_async() -> None:
@@ -562,12 +562,12 @@ def test_shutdown_gives_a_def_task_up_that_takes_too_long(loop_client, caplog, m
 
     def work() -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(20)
 
     @app.route("/")
     def view():
         app.add_background_task(work)
-        begun.wait(10)
+        begun.wait(20)
         return "ok"
 
     served = loop_client(app)
@@ -790,7 +790,7 @@ async def test_after_response_under_asgi_runs_after_the_last_message(channel, co
 
     exchange = channel(on_send=on_send)
     await exchange.serve(app)
-    with anyio.fail_after(10):
+    with anyio.fail_after(20):
         while not done.is_set():
             await anyio.sleep(0.001)
     assert exchange.text == "ok"
@@ -842,7 +842,7 @@ def test_forked_child_waits_for_no_task_of_its_parent():
         "    assert not app.background_tasks; client.close(); print('child', flush=True); os._exit(0)\n"
         "os.wait(); assert app.background_tasks; go_on.set(); client.close(); print('parent')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=30, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=50, capture_output=True, text=True)
     assert done.stdout == "child\nparent\n"
 
 
@@ -858,7 +858,7 @@ def test_forked_child_waits_for_its_own_tasks():
         "    app.test_client().get('/'); sys.exit()\n"
         "os.wait(); print('parent')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=30, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=50, capture_output=True, text=True)
     assert done.stdout == "done\nparent\n"
 
 
@@ -910,7 +910,7 @@ def view(n):
     try:
         slow.result(0.001)
     except TimeoutError:
-        return str(one.result(10) + two.result())
+        return str(one.result(20) + two.result())
 
 def call(n):
     body = app(create_environ(f"/{n}"), lambda *args: None)
@@ -962,7 +962,7 @@ def test_view_that_closes_its_request_leaves_the_body_to_a_task(loop_client, col
     go_on = threading.Event()
 
     def task():
-        go_on.wait(10)
+        go_on.wait(20)
         seen.append(request.get_data())
 
     def view():

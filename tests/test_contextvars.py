@@ -243,7 +243,7 @@ def test_cancel_scope_may_stay_open_around_the_yields_of_an_async_body(loop_clie
     @app.route("/")
     async def view():
         async def body():
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 yield "a"
                 await anyio.lowlevel.checkpoint()
                 yield "b"

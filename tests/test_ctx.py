@@ -272,7 +272,7 @@ def test_copied_request_context_in_a_task_that_outlives_the_request(loop_client,
     def view():
         @copy_current_request_context
         def work():
-            assert torn_down.wait(5)
+            assert torn_down.wait(20)
             found.append(request.args["n"])
             ended.set()
 
@@ -282,7 +282,7 @@ def test_copied_request_context_in_a_task_that_outlives_the_request(loop_client,
     torn_down = threading.Event()
     assert loop_client(app).get("/?n=1").text == "ok"
     torn_down.set()
-    assert ended.wait(5)
+    assert ended.wait(20)
     assert found == ["1"]
     assert calls == ["teardown"]
 

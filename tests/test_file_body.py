@@ -439,6 +439,7 @@ print(sent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("protocol", ["wsgi", "asgi"])
 @pytest.mark.parametrize("colour", ["def", "async def"])
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")

@@ -241,7 +241,7 @@ def ending_app() -> DuoFlask:
 def _end_tasks(app: Any) -> None:
     tasks, app.tasks = app.tasks, []
     for task in (*tasks, *app.background_tasks):
-        assert task.wait(10)
+        assert task.wait(20)
         try:
             task.exception()
         except Exception:

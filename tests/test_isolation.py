@@ -116,7 +116,7 @@ def test_sixty_four_threads(wsgi_call, colour, path):
 
     def serve(which: int) -> str:
         if which < threads:
-            together.wait(10)
+            together.wait(20)
         return wsgi_call(app, path, query_string=f"n={which}").read()
 
     with ThreadPoolExecutor(threads) as pool:

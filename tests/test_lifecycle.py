@@ -280,7 +280,7 @@ def test_failing_start_up_under_wsgi_with_many_threads_is_logged_once(wsgi_call,
     together = threading.Barrier(20)
 
     def serve(_: int) -> str:
-        together.wait(10)
+        together.wait(20)
         return wsgi_call(app).status
 
     with ThreadPoolExecutor(20) as pool:
@@ -357,7 +357,7 @@ def test_before_first_request_runs_once_with_fifty_threads(wsgi_call, colour, vi
     app.add_url_rule("/", "view", coloured(view_colour, lambda: str(len(calls))))
 
     def serve(_: int) -> str:
-        together.wait(10)
+        together.wait(20)
         return wsgi_call(app).read()
 
     with ThreadPoolExecutor(50) as pool:
@@ -399,7 +399,7 @@ async def test_before_first_request_that_waits_for_the_loop_needs_no_second_work
 
     app.add_url_rule("/", "view", lambda: "ok")
     exchanges = [channel() for _ in range(20)]
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             for exchange in exchanges:
                 group.start_soon(exchange.serve, app)
@@ -439,7 +439,7 @@ async def test_cancelled_first_request_leaves_its_work_to_the_next(channel):
 
     app.add_url_rule("/", "view", lambda: "ok")
     following = channel()
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             with anyio.CancelScope() as scope:
 
@@ -488,7 +488,7 @@ def test_shutdown_functions_run_when_the_process_ends() -> None:
         [sys.executable, "-W", "error", "-c", AT_EXIT],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=50,
         env={"PYTHONPATH": str(Path(duoflask.__file__).parents[1])},
     )
     assert done.stderr == ""

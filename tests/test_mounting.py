@@ -404,7 +404,7 @@ def test_slow_clients_of_a_mounted_application_leave_the_apps_own_threads_alone(
     hold = threading.Event()
 
     def wsgi(environ: Any, start_response: Any) -> list[bytes]:
-        hold.wait(5)
+        hold.wait(20)
         start_response("200 OK", [])
         return [b""]
 
@@ -416,10 +416,11 @@ def test_slow_clients_of_a_mounted_application_leave_the_apps_own_threads_alone(
         async with anyio.create_task_group() as group:
             for _ in range(4):
                 group.start_soon(channel("/w").serve, app)
-            await anyio.sleep(0.01)
-            assert (app._mounts.workers.threads, app._mounts.workers.waiting) == (2, 2)
+            with anyio.fail_after(20):
+                while (app._mounts.workers.threads, app._mounts.workers.waiting) != (2, 2):
+                    await anyio.sleep(0.001)
             own = channel("/")
-            with anyio.fail_after(2):
+            with anyio.fail_after(20):
                 await own.serve(app)
             assert own.text == "outer"
             hold.set()
@@ -522,7 +523,7 @@ def test_a_client_never_waits_for_what_runs_behind_the_body(wsgi_call: Any) -> N
     go_on, done = threading.Event(), []
 
     def background() -> None:
-        go_on.wait(5)
+        go_on.wait(20)
         done.append(True)
 
     async def view(request: Any) -> Any:
@@ -862,6 +863,6 @@ os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_sigterm_shuts_down_every_app_of_the_process() -> None:
-    done = subprocess.run([sys.executable, "-c", TERMINATED], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", TERMINATED], capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == -signal.SIGTERM
     assert sorted(done.stdout.splitlines()) == ["inner stops", "outer stops"], done.stderr

@@ -142,7 +142,7 @@ def test_guest_with_an_invalid_field_is_ended(client: Any) -> None:
     app.logger.disabled = True
     app.add_url_rule("/", "view", lambda: broken)
     assert client(app).get("/").status_code == 500
-    assert ended.wait(5)
+    assert ended.wait(20)
 
 
 @pytest.mark.parametrize("colour", ["def", "async def"])
@@ -175,7 +175,7 @@ def test_guest_with_an_invalid_status_is_ended(client: Any, colour: str, protoco
     app.logger.disabled = True
     app.add_url_rule("/", "view", view if colour == "async def" else lambda: guest)
     assert client(app).get("/").status_code == 500
-    assert ended.wait(5)
+    assert ended.wait(20)
 
 
 # -- force_type and from_app

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import AsyncIterator
-from time import thread_time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import flask
 import pytest
 
 import duoflask
+
+from .growth import require_linear
 
 ours, theirs = duoflask.Response, flask.Response
 
@@ -95,20 +96,20 @@ def _changed() -> Any:
     return response
 
 
+@pytest.mark.measures
 def test_writing_is_linear() -> None:
-    def seconds(count: int) -> float:
-        best = 9.0
-        for _ in range(5):
-            response = ours()
-            start = thread_time()
+    def make(count: int) -> Callable[[], None]:
+        response = ours()
+
+        def write() -> None:
             for _ in range(count):
                 response.stream.write(b"x" * 200)
             assert response.stream.tell() == count * 200
             response.get_data()
-            best = min(best, thread_time() - start)
-        return best
 
-    assert any(seconds(20_000) < 2.3 * seconds(10_000) + 0.01 for _ in range(4))
+        return write
+
+    require_linear(make, 10_000)
 
 
 # -- reading

@@ -80,7 +80,7 @@ def test_server_that_refuses_the_head_of_a_stream_still_ends_the_request(colour:
     assert closed == ["closed"]
     done = threading.Event()
     portal().post(done.set)
-    assert done.wait(5)
+    assert done.wait(20)
     assert not portal()._tasks
 
 
@@ -102,7 +102,7 @@ def test_thread_with_a_copied_context_runs_async_functions_on_the_requests_loop(
     def threaded() -> str:
         thread = threading.Thread(target=copy_current_request_context(work))
         thread.start()
-        thread.join(10)
+        thread.join(20)
         return "done"
 
     @app.get("/")
@@ -365,7 +365,7 @@ def test_threads_of_the_first_requests_wait_until_the_settings_are_worked_out() 
     class Slow(DuoFlask):
         def _work_out(self) -> None:
             entered.set()
-            assert go_on.wait(10)
+            assert go_on.wait(20)
             super()._work_out()
 
         def dispatch_request(self) -> Any:
@@ -384,10 +384,10 @@ def test_threads_of_the_first_requests_wait_until_the_settings_are_worked_out() 
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     threads[0].start()
-    assert entered.wait(10)
+    assert entered.wait(20)
     for thread in threads[1:]:
         thread.start()
     go_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(20)
     assert answers == [b"overridden"] * 4

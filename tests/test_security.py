@@ -116,5 +116,5 @@ def test_salts() -> None:
 
 def test_importing_duoflask_does_not_load_it() -> None:
     code = "import sys, duoflask; print('duoflask.security' in sys.modules, 'duoflask.middleware' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout.split() == ["False", "False"]

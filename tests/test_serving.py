@@ -55,13 +55,13 @@ def running() -> Iterator[Callable[..., BaseWSGIServer]]:
     yield run
     for server, thread in started:
         server.shutdown()
-        thread.join(10)
+        thread.join(20)
         server.server_close()
         assert not thread.is_alive(), "the server did not stop"
 
 
 def ask(server: BaseWSGIServer, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     try:
         connection.request("GET" if body is None else "POST", path, body)
         response = connection.getresponse()
@@ -122,17 +122,17 @@ def test_shutdown_finishes_what_is_in_flight(running: Callable[..., BaseWSGIServ
 
     def slow(environ: Any, start_response: Any) -> list[bytes]:
         entered.set()
-        assert leave.wait(10)
+        assert leave.wait(20)
         return hello(environ, start_response)
 
     server = running(make_server("127.0.0.1", 0, slow))
     answers: list[Any] = []
     client = threading.Thread(target=lambda: answers.append(ask(server, "/slow")))
     client.start()
-    assert entered.wait(10)
+    assert entered.wait(20)
     server.shutdown()
     leave.set()
-    client.join(10)
+    client.join(20)
     assert answers == [(200, b"/slow|")]
 
 
@@ -150,7 +150,7 @@ def test_unix_socket(running: Callable[..., BaseWSGIServer], tmp_path: Path) -> 
     path = tmp_path / "s"
     running(make_server(f"unix://{path}", 0, hello))
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(10)
+        client.settimeout(20)
         client.connect(str(path))
         client.sendall(b"GET /unix HTTP/1.0\r\n\r\n")
         data = b""
@@ -206,12 +206,12 @@ def test_run_simple_serves_until_sigint(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert f"http://127.0.0.1:{port}" in process.stderr.readline()
         for path, body in (("/", b"app"), ("/static/a.txt", b"a file"), ("/static/missing", b"app")):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
             connection.request("GET", path)
             assert connection.getresponse().read() == body
             connection.close()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(20) == 0
     finally:
         process.kill()
         process.communicate()

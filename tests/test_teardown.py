@@ -359,7 +359,7 @@ async def test_disconnect_while_the_server_takes_no_more_of_the_body(channel, vi
     ending = Ending(hook_colour)
     exchange = channel(on_send=stall)
     ending.app.add_url_rule("/", "view", lambda: body_of(view_colour, lambda number: None))
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await exchange.serve(ending.app)
     ending.require_one_teardown(anyio.get_cancelled_exc_class())
 
@@ -377,7 +377,7 @@ async def test_disconnect_cancels_an_async_view_that_waits(channel, hook_colour)
         exchange.disconnect()
         await anyio.sleep_forever()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await exchange.serve(ending.app)
     assert exchange.sent == []
     assert after == []
@@ -403,7 +403,7 @@ async def test_disconnect_cancels_an_async_body_that_waits(channel, hook_colour)
 
         return body()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await exchange.serve(ending.app)
     assert closed == ["body"]
     ending.require_one_teardown(anyio.get_cancelled_exc_class())
@@ -420,12 +420,12 @@ async def test_disconnect_while_a_worker_thread_is_at_work(channel, hook_colour)
 
     def view():
         anyio.from_thread.run_sync(entered.set, token=home)
-        assert go_on.wait(5)
+        assert go_on.wait(20)
         assert ending.calls == []
         return "late"
 
     ending.app.add_url_rule("/", "view", view)
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             group.start_soon(exchange.serve, ending.app)
             await entered.wait()
@@ -450,7 +450,7 @@ def waiting_view(ending: Ending, colour: str, entered: Any, go_on: threading.Eve
 
     def in_thread():
         anyio.from_thread.run_sync(entered.set, token=home)
-        assert go_on.wait(5)
+        assert go_on.wait(20)
         assert ending.calls == []
         return "late"
 
@@ -511,7 +511,7 @@ async def test_cancel_scope_around_a_view(channel, view_colour, hook_colour):
                 await anyio.lowlevel.checkpoint()
         go_on.set()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             with anyio.CancelScope() as scope:
                 group.start_soon(cancel, scope)
@@ -532,7 +532,7 @@ async def test_cancellation_while_the_body_waits(channel, view_colour, hook_colo
             await anyio.sleep_forever()
 
     ending.app.add_url_rule("/", "view", lambda: body_of(view_colour, lambda number: None))
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             group.start_soon(channel(on_send=stall).serve, ending.app)
             await entered.wait()
@@ -572,7 +572,7 @@ async def test_cancellation_between_two_teardowns_loses_none(channel):
     @app.teardown_request
     def in_thread(error):
         anyio.from_thread.run_sync(entered.set, token=home)
-        assert go_on.wait(5)
+        assert go_on.wait(20)
         calls.append("def")
 
     app.add_url_rule("/", "view", lambda: "ok")
@@ -654,7 +654,7 @@ async def test_async_teardown_after_a_cancellation_may_not_wait_for_ever(channel
         entered.set()
         await anyio.sleep_forever()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             group.start_soon(channel().serve, app)
             await entered.wait()
@@ -677,7 +677,7 @@ async def test_disconnect_during_teardown_interrupts_nothing(channel):
         calls.append("ended")
 
     ending.app.add_url_rule("/", "view", coloured("async def", lambda: "ok"))
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await exchange.serve(ending.app)
     assert calls == ["begun", "ended"]
     ending.require_one_teardown()
@@ -772,7 +772,7 @@ async def test_call_on_close_after_a_disconnect_runs_once(channel):
         response.call_on_close(coloured("async def", lambda: closed.append("async def")))
         return response
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await exchange.serve(ending.app)
     assert closed == ["def", "async def"]
     assert len(ending.calls) == 4

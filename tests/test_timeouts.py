@@ -16,7 +16,8 @@ from duoflask import Blueprint, DuoFlask, request
 from duoflask.timeouts import dispatch_within
 
 COLOURS = ["def", "async def"]
-SHORT = 0.02
+# Long enough that a busy machine begins a view in it, short enough to wait for.
+SHORT = 0.1
 LONG = 30
 
 
@@ -179,7 +180,7 @@ async def test_no_free_worker_thread_is_503_with_retry_after(channel):
     @app.get("/busy")
     def busy():
         begun.set()
-        go_on.wait(10)
+        go_on.wait(20)
         return "ok"
 
     @app.get("/", timeout=SHORT)
@@ -395,6 +396,7 @@ def test_bad_configuration_is_an_error_where_it_is_set(value):
         app.config["REQUEST_TIMEOUT"] = value
 
 
+@pytest.mark.measures
 def test_late_def_view_costs_no_processor(loop_client):
     app = quiet(DuoFlask(__name__))
 

@@ -522,7 +522,7 @@ def test_portal_thread_ends_generators_from_another_thread(wsgi_call):
     app.add_url_rule("/", "view", lambda: "ok")
     first = threading.Thread(target=lambda: wsgi_call(app).read())
     first.start()
-    first.join(10)
+    first.join(20)
     assert calls == ["1 up", "2 up"]
     app._lifecycle.stop_portal()
     assert calls == ["1 up", "2 up", "2 down", "1 down"]

@@ -222,7 +222,7 @@ def test_blocking_functions_in_tasks_of_their_own(loop_client, app):
 
 def test_blocking_function_inside_an_open_cancel_scope(loop_client, app):
     async def view() -> str:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             return await app.sync_to_async(lambda: "done")()
 
     assert answers(loop_client, app, view) == "done"
@@ -275,7 +275,7 @@ async def test_many_requests_there_and_back_with_one_thread(channel, app):
 
     app.add_url_rule("/", "view", lambda: app.async_to_sync(on_loop)())
     exchanges = [channel("/", b"n=%d" % number) for number in range(50)]
-    with anyio.fail_after(10):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             for exchange in exchanges:
                 group.start_soon(exchange.serve, app)

@@ -104,7 +104,7 @@ def test_a_cancellation_while_it_computes_waits_for_it(run: Any) -> None:
 
     def work(ask: Any) -> None:
         computing.set()
-        go_on.wait(5)
+        go_on.wait(20)
         with pytest.raises(ConnectionAbortedError):
             ask(nothing)
         refused.append(True)
@@ -134,7 +134,7 @@ def test_one_that_waits_for_a_thread_is_withdrawn(run: Any) -> None:
         async with anyio.create_task_group() as group:
 
             async def occupy() -> None:
-                await run_asking(workers, lambda ask: go_on.wait(5), copy_context())
+                await run_asking(workers, lambda ask: go_on.wait(20), copy_context())
 
             async def call() -> None:
                 with anyio.move_on_after(0.01):

@@ -29,7 +29,7 @@ def run(script: str, *options: str) -> str:
         [sys.executable, "-W", "error", *options, "-c", script],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=50,
         env={"PYTHONPATH": SOURCE, "PATH": os.environ["PATH"]},
     )
     assert done.returncode == 0, done.stderr
@@ -45,7 +45,7 @@ from duoflask.bridge import current_portal, portal
 assert current_portal() is None
 together = threading.Barrier(20)
 def get(_):
-    together.wait(10)
+    together.wait(20)
     return portal()
 with ThreadPoolExecutor(20) as pool:
     portals = set(pool.map(get, range(20)))

@@ -46,7 +46,7 @@ def test_steps_change_sides(on_loop):
             places.append(key_here() is PORTAL and threading.current_thread().name)
         return "result"
 
-    assert started(steps(), Workers(2), on_loop=on_loop).result(10) == "result"
+    assert started(steps(), Workers(2), on_loop=on_loop).result(20) == "result"
     assert places == ["duoflask-portal", "duoflask-worker"] * 2
 
 
@@ -62,7 +62,7 @@ def test_task_that_is_withdrawn_never_begins():
     ran: list[int] = []
 
     async def busy() -> None:
-        go_on.wait(10)
+        go_on.wait(20)
 
     async def steps() -> None:
         ran.append(1)
@@ -74,7 +74,7 @@ def test_task_that_is_withdrawn_never_begins():
     assert second.cancel()
     assert called == [second]
     go_on.set()
-    first.result(10)
+    first.result(20)
     with pytest.raises(TaskCancelled):
         second.result()
     assert ran == []
@@ -85,14 +85,14 @@ def test_running_thread_cannot_be_cancelled():
 
     async def busy() -> str:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(20)
         return "ok"
 
     task = started(busy(), Workers(1), on_loop=False)
-    begun.wait(10)
+    begun.wait(20)
     assert not task.cancel()
     go_on.set()
-    assert task.result(10) == "ok"
+    assert task.result(20) == "ok"
     assert not task.cancel()
 
 
@@ -101,7 +101,7 @@ def test_callback_that_fails_is_logged_and_the_others_run(caplog):
     go_on = threading.Event()
 
     async def steps() -> None:
-        go_on.wait(10)
+        go_on.wait(20)
 
     def fail(task: BackgroundTask) -> None:
         raise LookupError
@@ -111,8 +111,8 @@ def test_callback_that_fails_is_logged_and_the_others_run(caplog):
     task.add_done_callback(fail)
     task.add_done_callback(called.append)
     go_on.set()
-    assert task.wait(10)
-    assert started(steps(), workers, on_loop=False).wait(10)  # its thread lives
+    assert task.wait(20)
+    assert started(steps(), workers, on_loop=False).wait(20)  # its thread lives
     assert called == [task]
     assert [record.exc_info[0] for record in caplog.records] == [LookupError]
     task.add_done_callback(called.append)
@@ -125,7 +125,7 @@ def test_exit_of_a_task_reaches_the_one_who_asks():
 
     for on_loop in (False, True):
         with pytest.raises(SystemExit):
-            started(steps(), Workers(1), on_loop=on_loop).result(10)
+            started(steps(), Workers(1), on_loop=on_loop).result(20)
     assert portal().loop.is_running()
 
 
@@ -134,11 +134,11 @@ def test_dismissed_workers_end_and_new_work_starts_new_ones():
     together = threading.Barrier(4)
 
     async def steps() -> None:
-        together.wait(10)
+        together.wait(20)
 
     for _ in range(3):
         for task in [started(steps(), workers, on_loop=False) for _ in range(4)]:
-            task.result(10)
+            task.result(20)
         assert workers.threads == 4
         waited = threading.Event()
         for _ in range(1000):  # a thread is spare when its job's end has been told
@@ -162,7 +162,7 @@ def test_task_for_a_loop_that_has_ended_fails(backend):
     ended = anyio.run(home, backend=backend)
     for on_loop in (False, True):
         with pytest.raises(RuntimeError, match="its event loop has ended"):
-            started(steps(), Workers(1), on_loop=on_loop, home=ended).result(10)
+            started(steps(), Workers(1), on_loop=on_loop, home=ended).result(20)
 
 
 def test_task_that_no_thread_can_be_started_for_fails(monkeypatch):
@@ -174,4 +174,4 @@ def test_task_that_no_thread_can_be_started_for_fails(monkeypatch):
 
     monkeypatch.setattr("duoflask.bridge.workers.start_thread", fail)
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        started(steps(), Workers(1), on_loop=False).result(10)
+        started(steps(), Workers(1), on_loop=False).result(20)

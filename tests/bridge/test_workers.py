@@ -68,7 +68,7 @@ async def test_limit_is_the_number_of_calls_at_the_same_time():
         with lock:
             now += 1
             highest = max(highest, now)
-        full.wait(10)  # twelve calls pass it in threes
+        full.wait(20)  # twelve calls pass it in threes
         with lock:
             now -= 1
 
@@ -89,7 +89,7 @@ async def test_limit_of_an_app_comes_from_its_configuration(channel):
 
     @app.route("/")
     def view():
-        full.wait(10)
+        full.wait(20)
         threads.add(threading.get_ident())
         return "ok"
 
@@ -110,7 +110,7 @@ async def test_queued_work_is_withdrawn_by_a_cancellation():
 
     def occupy() -> None:
         anyio.from_thread.run_sync(entered.set, token=home)
-        assert go_on.wait(10)
+        assert go_on.wait(20)
 
     async with anyio.create_task_group() as group:
         group.start_soon(in_worker, workers, occupy)
@@ -133,7 +133,7 @@ async def test_work_that_has_begun_is_waited_for_and_then_the_cancellation_goes_
 
     def work() -> None:
         anyio.from_thread.run_sync(entered.set, token=home)
-        assert go_on.wait(10)
+        assert go_on.wait(20)
         ended.append("ended")
 
     async def release(scope: anyio.CancelScope) -> None:
@@ -163,7 +163,7 @@ async def test_wait_for_work_after_a_cancellation_of_a_scope_does_not_turn_the_l
 
     def work() -> None:
         anyio.from_thread.run_sync(entered.set, token=home)
-        assert go_on.wait(10)
+        assert go_on.wait(20)
 
     class Counting:
         """Counts how often the loop resumes the wait."""
@@ -209,7 +209,7 @@ async def test_nested_work_may_exceed_the_limit_and_its_thread_ends_afterwards()
             functools.partial(in_worker, workers, lambda: workers.threads, nested=True), token=home
         )
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         assert await in_worker(workers, outer) == 2
         while workers.threads > 1:
             await anyio.lowlevel.checkpoint()
@@ -223,7 +223,7 @@ async def test_thread_that_nobody_needs_ends(monkeypatch):
     async with anyio.create_task_group() as group:
         for _ in range(4):
             group.start_soon(in_worker, workers, functools.partial(full.wait, 10))
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while workers.threads:
             await anyio.sleep(0.005)
     assert await in_worker(workers, lambda: "again") == "again"
@@ -260,7 +260,7 @@ async def get():
     async def send(message):
         sent.append(message)
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "scheme": "http"}
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await app(scope, receive, send)
     return sent[1]["body"].decode()
 
@@ -274,7 +274,7 @@ print(os.waitpid(child, 0)[1])
         [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", script],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=50,
         env={"PYTHONPATH": str(Path(duoflask.__file__).parents[1]), "PATH": os.environ["PATH"]},
     )
     assert (done.stdout, done.stderr) == ("0\n", "")

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -16,6 +17,8 @@ import pytest
 from duoflask import DuoFlask
 from duoflask.broadcast import Backend, Broadcast, Message, SubscriptionEnded
 from duoflask.broadcast.message import Position, dump_positions, parse_positions
+
+from ..growth import require_linear
 
 SECONDS = 30.0
 BACKENDS = ("asyncio", "trio")
@@ -226,18 +229,10 @@ def test_place_that_a_peer_makes_up_is_no_error(broadcast: Broadcast, after: str
         assert texts(messages, 1)[0] in ("old", "new")
 
 
-def test_reading_a_place_is_linear() -> None:
-    def seconds(size: int) -> float:
-        began = time.process_time()
-        for text in ("&" * size, "a=1-0&" * (size // 6), "%" * size, "9" * size, "%41=" * (size // 4)):
-            parse_positions(text, ("a", "b"))
-        return time.process_time() - began
-
-    seconds(1000)
-    for _ in range(3):
-        if min(seconds(400_000) for _ in range(3)) <= 2.3 * min(seconds(200_000) for _ in range(3)):
-            return
-    pytest.fail("twice the text takes more than 2.3 times as long")
+@pytest.mark.measures
+@pytest.mark.parametrize("unit", ["&", "a=1-0&", "%", "9", "%41="])
+def test_reading_a_place_is_linear(unit: str) -> None:
+    require_linear(lambda size: partial(parse_positions, unit * (size // len(unit)), ("a", "b")), 100_000)
 
 
 def test_place_ahead_of_the_channel_is_no_error(broadcast: Broadcast) -> None:
@@ -438,6 +433,7 @@ def test_shutdown_of_the_app_closes_the_broadcast(client: Any, make: Callable[..
         subscription.close_now()
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # pytest's plugins have threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_child_begins_anew(broadcast: Broadcast) -> None:
     with broadcast.subscribe("news") as messages:

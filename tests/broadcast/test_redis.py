@@ -202,15 +202,16 @@ def test_redis_that_is_away_is_a_503(own_redis: Any, caplog: pytest.LogCaptureFi
     assert all(f"redis {own_redis.socket} is unavailable: " in line for line in lines)
 
 
+@pytest.mark.e2e
 def test_redis_that_stands_still_is_noticed(
     own_redis: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(back_end, "_PING_SECONDS", 0.05)
-    monkeypatch.setattr(back_end, "_SILENCE_SECONDS", 1.0)
-    broadcast = Broadcast(own_redis.url, timeout=1.0)
+    monkeypatch.setattr(back_end, "_SILENCE_SECONDS", 2.0)
+    broadcast = Broadcast(own_redis.url, timeout=2.0)
     with broadcast.subscribe("news") as messages:
         with pytest.raises(TimeoutError):
-            messages.receive(timeout=1.5)  # pings are answered: it is not silent
+            messages.receive(timeout=2.5)  # pings are answered: it is not silent
         assert caplog.text == ""
         own_redis.freeze()
         with pytest.raises(BroadcastUnavailable):

@@ -179,6 +179,7 @@ def test_representation_that_hangs_does_not_hold_the_answer(
     assert "ValueError" in text and "has not returned" in text
 
 
+@pytest.mark.measures
 def test_big_values_cost_little(ask: Ask, app: Flask) -> None:
     def view() -> None:
         deep = [[[[0] * 40] * 40] * 40] * 40

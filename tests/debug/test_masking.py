@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from hypothesis import given, strategies as st
 from duoflask import Flask
 from duoflask.debug.masking import MASK, Masker, is_secret, one_line
 from duoflask.http.headers import Headers
+
+from ..growth import require_linear
 
 SECRETS = """
     password PASSWORD db_password passwd pwd passphrase secret SECRET_KEY client_secret token access_token csrf_token
@@ -176,23 +178,17 @@ def test_representation_is_asked_for_once() -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize(
     "text",
     ["passw" * 40, "://" + "a" * 200, "a:" * 4_000, "=" * 8_000, "token='" * 40, "token=" * 40, "a.b-" * 80]
     + ["token='\\" * 40, "://a:" * 40, "://" + "a:" * 80],
 )
 def test_masking_is_linear(text: str) -> None:
-    def seconds(factor: int) -> float:
+    def make(factor: int) -> Callable[[], object]:
         value = text * factor
-        best = 9.0
-        for _ in range(3):
-            masker = Masker()
-            masker.learn("x" * 20)
-            before = time.process_time()
-            for _ in range(20):
-                masker.clean(value)
-                is_secret(value)
-            best = min(best, time.process_time() - before)
-        return best
+        masker = Masker()
+        masker.learn("x" * 20)
+        return lambda: (masker.clean(value), is_secret(value))
 
-    assert seconds(64) < 8 * max(seconds(16), 0.001)  # linear: 4, quadratic: 16; other jobs make noise
+    require_linear(make, 16)

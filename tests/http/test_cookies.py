@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from functools import partial
 
 import pytest
 from hypothesis import given, strategies as st
@@ -9,6 +9,8 @@ from werkzeug import http as oracle
 
 from duoflask.http.cookies import dump_cookie, parse_cookie, parse_cookie_pairs
 from duoflask.http.multidict import ImmutableMultiDict
+
+from ..growth import require_linear
 
 COOKIE_TEXT = st.text(alphabet="ab=;; \t\\\"01\x7f{}:,'é", max_size=40)
 
@@ -145,19 +147,10 @@ def test_parse_into_a_given_class():
     assert parse_cookie(None) == {}
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize(
     "unit",
     ['a="', '="', 'a="\\";', "a=" + " " * 5, '\\"', ";", 'a =\t"', 'a="\\=";'],
 )
 def test_parsing_is_linear(unit):
-    def cost(count: int) -> float:
-        header = "a=" + unit * count + '"x'
-        return min(_timed(header) for _ in range(3))
-
-    assert cost(40_000) < 40 * cost(4_000) + 0.05
-
-
-def _timed(header: str) -> float:
-    start = perf_counter()
-    parse_cookie_pairs(header)
-    return perf_counter() - start
+    require_linear(lambda size: partial(parse_cookie_pairs, "a=" + unit * (size // len(unit)) + '"x'), 40_000)

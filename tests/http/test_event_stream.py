@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
 from duoflask.http.event_stream import MAX_EVENT_ID, Event, EventParser, parse_event_id
+
+from ..growth import require_linear
 
 
 def read(data: bytes, size: int = 0) -> tuple[list[Event], EventParser]:
@@ -132,18 +134,9 @@ def test_event_that_is_too_long_is_refused() -> None:
                 parser.feed(data[at : at + 10])
 
 
+@pytest.mark.measures
 def test_parser_is_linear() -> None:
-    def seconds(size: int) -> float:
-        data = b"data: x" + b"y" * size + b"\n" + b"data\n" * size
-        began = time.process_time()
-        read(data, 64)
-        return time.process_time() - began
-
-    seconds(1000)
-    for _ in range(3):
-        if min(seconds(80_000) for _ in range(3)) <= 2.3 * min(seconds(40_000) for _ in range(3)):
-            return
-    pytest.fail("twice the stream takes more than 2.3 times as long")
+    require_linear(lambda size: partial(read, b"data: x" + b"y" * size + b"\n" + b"data\n" * size, 64), 20_000)
 
 
 @given(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import time
+from functools import partial
 
 import pytest
 from hypothesis import given, strategies as st
@@ -17,6 +17,8 @@ from duoflask.http.multipart import (
     boundary_of,
     charset_of,
 )
+
+from ..growth import require_linear, seconds_of
 
 BOUNDARY = b"bound"
 
@@ -241,20 +243,15 @@ def test_headers_of_a_part_are_as_received():
     assert head.content_type is None
 
 
-def took(pieces):
-    best = float("inf")
-    for _ in range(3):
-        begun = time.thread_time()
-        try:
-            scanner = MultipartScanner(BOUNDARY)
-            for piece in pieces:
-                for _ in scanner.feed(piece):
-                    pass
-            scanner.finish()
-        except HTTPException:
-            pass
-        best = min(best, time.thread_time() - begun)
-    return best
+def scan(pieces):
+    try:
+        scanner = MultipartScanner(BOUNDARY)
+        for piece in pieces:
+            for _ in scanner.feed(piece):
+                pass
+        scanner.finish()
+    except HTTPException:
+        pass
 
 
 HEAD = b'--bound\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n'
@@ -290,15 +287,12 @@ def hostile(name, size):
     return [front, *[(unit * chunk)[:chunk]] * (size // chunk)]
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("name", ADVERSARIES)
 def test_twice_the_bytes_take_at_most_twice_the_time(name):
-    size = 400_000 if ADVERSARIES[name][0].startswith(b"--bound") else 5_000_000
+    size = 200_000 if ADVERSARIES[name][0].startswith(b"--bound") else 2_500_000
     if name == "small pieces":
-        size = 1_000_000
-    for _ in range(5):
-        once, twice = took(hostile(name, size)), took(hostile(name, 2 * size))
-        if twice <= 2.3 * once + 0.001:
-            break
-    else:
-        pytest.fail(f"{twice / once:.1f} times the time for twice the bytes")
-    assert twice / (2 * size) < 3e-6, "more than 3 us a byte"
+        size = 500_000
+    require_linear(lambda size: partial(scan, hostile(name, size)), size, cheap=1e-10)
+    pieces = hostile(name, 2 * size)
+    assert min(seconds_of(partial(scan, pieces)) for _ in range(3)) / (2 * size) < 3e-6, "more than 3 us a byte"

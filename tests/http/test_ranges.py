@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import gc
-from time import thread_time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,6 +17,8 @@ from duoflask.http.ranges import (
     parse_range_header,
     plan_byteranges,
 )
+
+from ..growth import require_linear
 
 NUMBER = st.integers(0, 20).map(str) | st.sampled_from(["", "*", "+1", "1_0", "\u0661", "00", "9" * 30, "-1", " 3 "])
 ITEM = st.builds("{}-{}".format, NUMBER, NUMBER) | st.text(alphabet="0123456789-+_,= \t", max_size=8)
@@ -211,18 +212,17 @@ def test_planned_body_has_the_length_that_it_tells() -> None:
         plan_byteranges([(0, 1)], 2, "a\r\nb", "x")
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("piece", ["0-,", "1", "-", " ", ",", "-1", "0-9,", "\t", "=", "1-1, ", "/", "*/"])
 def test_parsing_is_linear(piece: str) -> None:
-    def seconds(size: int) -> float:
+    def make(size: int) -> Callable[[], None]:
         value = piece * (size // len(piece))
-        best = 9.0
-        for _ in range(5):
-            gc.collect()
-            start = thread_time()
+
+        def parse() -> None:
             parse_range_header("bytes=" + value, max_ranges=None)
             parse_range_header("bytes=" + value)
             parse_content_range_header("bytes " + value + "/5")
-            best = min(best, thread_time() - start)
-        return best
 
-    assert any(seconds(400_000) < 2.3 * seconds(200_000) + 0.01 for _ in range(4))
+        return parse
+
+    require_linear(make, 100_000)

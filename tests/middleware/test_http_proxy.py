@@ -150,7 +150,7 @@ def test_a_server_that_speaks_something_else_is_a_502(client: Any, answer: bytes
         thread = threading.Thread(target=speak, daemon=True)
         thread.start()
         target = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        sender = sender_for(client, {"/far": {"target": target}}, timeout=2)
+        sender = sender_for(client, {"/far": {"target": target}}, timeout=20)
         assert [sender.get("/far/").status_code for _ in range(2)] == [502, 502]
         thread.join()
 

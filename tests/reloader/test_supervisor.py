@@ -52,7 +52,7 @@ def test_descendants_are_found_and_ended(stubborn: bool) -> None:
         found = descendants(process.pid)
         assert len(found) == 1
         end_all(found)
-        assert process.wait(10) in (0, 1)
+        assert process.wait(20) in (0, 1)
         assert descendants(process.pid) == {}
         end_all(found)  # gone already
     finally:

@@ -59,7 +59,7 @@ class RedisServer:
     def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(20)
             self.process = None
 
     def freeze(self) -> None:

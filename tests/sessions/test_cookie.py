@@ -515,6 +515,7 @@ CLASSES: dict[str, Callable[[random.Random, str], str]] = {
 }
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("name", CLASSES)
 def test_tampered_cookies_open_nothing_raise_nothing_and_cost_little(name: str) -> None:
     draw = random.Random(name)

@@ -228,7 +228,7 @@ def test_redis_may_go_and_come_back(serve: Callable[..., Served], own_redis: Any
             began = time.monotonic()
             status, _, _ = server.get(path, cookie)
             assert status == 503, server.log()[-4000:]
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < 5
 
     own_redis.freeze()
     expect_503()

@@ -303,21 +303,23 @@ def test_redis_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
         list(store.records())
 
 
+@pytest.mark.measures
 def test_redis_that_does_not_answer_costs_one_timeout(own_redis: Any) -> None:
-    store = make_store(own_redis.url, "", 0.3, "")
+    store = make_store(own_redis.url, "", 1.0, "")
     store.write(change(values={"n": "1"}, create=True))
     own_redis.freeze()
     began = time.monotonic()
     with pytest.raises(StoreUnavailable):
         store.load(A)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 1.9
     own_redis.thaw()
     assert values(store) == {"n": "1"}
     store.close()
 
 
+@pytest.mark.measures
 def test_silent_redis_costs_one_timeout_on_asyncio_too(own_redis: Any) -> None:
-    store = make_store(own_redis.url, "", 0.5, "")
+    store = make_store(own_redis.url, "", 1.0, "")
 
     async def main() -> None:
         await store.load_async(A)
@@ -326,7 +328,7 @@ def test_silent_redis_costs_one_timeout_on_asyncio_too(own_redis: Any) -> None:
             began = time.monotonic()
             with pytest.raises(StoreUnavailable):
                 await store.load_async(A)
-            assert time.monotonic() - began < 0.9
+            assert time.monotonic() - began < 1.9
         own_redis.thaw()
         assert await store.load_async(A) is None
         await store.close_async()
@@ -347,7 +349,7 @@ def test_redis_loses_no_cancellation(shared_redis: Any) -> None:
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()
-            await asyncio.wait([task], timeout=1)
+            await asyncio.wait([task], timeout=20)
             assert task.cancelled(), turns
         await store.close_async()
 

@@ -331,7 +331,7 @@ def test_a_client_that_its_own_loop_closes_does_not_wait_for_itself() -> None:
         runner.close()
 
     runner._thread.call(collect_garbage)
-    runner._thread._thread.join(10)
+    runner._thread._thread.join(20)
     assert app.log == ["startup", "shutdown"]
 
 
@@ -346,7 +346,7 @@ def test_a_client_nobody_closes_does_not_hang_the_interpreter() -> None:
         [sys.executable, "-X", "dev", "-W", "error", "-c", f"import sys; sys.path[:] = {path!r}\n{code}"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=50,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
 
