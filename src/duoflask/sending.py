@@ -26,7 +26,7 @@ __all__ = ["send_response"]
 
 # An async iterator that never waits, before a server that takes all it gives, lets others have their turn after this
 # long, or after four large pieces: else nobody would learn that the client has left.
-# PERF: asked with every fourth piece, the clock with every sixteenth: 35 ns a piece instead of 100 (stream, benchmarks/).
+# PERF: asked with every fourth piece, the clock with every sixteenth: 35 ns a piece, not 100 (stream, benchmarks/).
 TURN_SECONDS: Final = 0.005
 LARGE: Final = 16_384
 PIECES_A_LOOK: Final = 4

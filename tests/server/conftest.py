@@ -94,7 +94,7 @@ class Client:
 
     async def read_all(self) -> bytes:
         data, self.buffer = self.buffer, b""
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             try:
                 while True:
                     data += await self.stream.receive()
@@ -103,7 +103,7 @@ class Client:
 
     async def read_until(self, marker: bytes) -> bytes:
         data = self.buffer
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while marker not in data:
                 data += await self.stream.receive()
         head, _, self.buffer = data.partition(marker)
@@ -116,7 +116,7 @@ class Client:
         if self.buffer:
             judge.receive_data(self.buffer)
         status, headers, body = 0, {}, b""
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while True:
                 event = judge.next_event()
                 if event is h11.NEED_DATA:

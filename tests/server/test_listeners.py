@@ -35,7 +35,7 @@ async def connect(address: str) -> Any:
 
 async def read_all(stream: Any) -> bytes:
     data = b""
-    with anyio.fail_after(10):
+    with anyio.fail_after(20):
         try:
             while True:
                 data += await stream.receive()
@@ -180,7 +180,7 @@ async def test_serve_is_taken_by_task_groups_and_awaited(anyio_backend: str) -> 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
         tasks.start_soon(lambda: serve(hello, port=0, lifespan="off", started=started, shutdown_trigger=stop.wait))
-        with anyio.fail_after(10):
+        with anyio.fail_after(20):
             await started.wait()
         stop.set()
 
@@ -249,7 +249,7 @@ async def test_inherited_socket_that_does_not_listen_yet_is_served(anyio_backend
     given.bind(("127.0.0.1", 0))
     address = given.getsockname()
     async with serve(hello, fd=given.detach(), lifespan="off"):
-        with anyio.fail_after(10):
+        with anyio.fail_after(20):
             async with await anyio.connect_tcp(*address) as client:
                 await client.send(b"GET / HTTP/1.0\r\n\r\n")
                 assert (await client.receive()).startswith(b"HTTP/1.1 200 ")

@@ -99,16 +99,16 @@ async def test_failed_handshake_is_one_line_in_the_log(pair: tuple[str, str], an
                     pass
             except ConnectionResetError:
                 pass
-        assert logged.acquire(timeout=10)
+        assert logged.acquire(timeout=20)
 
     def leaves(port: int) -> None:
         socket.create_connection(("127.0.0.1", port), 10).close()
-        assert logged.acquire(timeout=10)
+        assert logged.acquire(timeout=20)
 
     def distrusts(port: int) -> None:
         with pytest.raises(ssl.SSLError):
             ask(port, ssl.create_default_context())
-        assert logged.acquire(timeout=10)
+        assert logged.acquire(timeout=20)
 
     handler = Handler()
     logging.getLogger("duoflask.server").addHandler(handler)
@@ -243,7 +243,7 @@ async def test_slow_client_gets_all_before_the_connection_ends(pair: tuple[str, 
         sock.connect(("127.0.0.1", port))
         got = 0
         with trusting(pair).wrap_socket(sock, server_hostname="localhost") as secure:
-            secure.settimeout(10)
+            secure.settimeout(20)
             secure.sendall(GET.replace(b"GET / ", b"GET /?%d " % size))
             time.sleep(2.5)  # longer than any time that the server has for ending a connection
             while data := secure.recv(65_536):

@@ -40,7 +40,7 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
 
 def close_code(ws: ClientConnection) -> int:
     with pytest.raises(ConnectionClosed) as caught:
-        ws.recv(timeout=10)
+        ws.recv(timeout=20)
     assert caught.value.rcvd is not None
     return caught.value.rcvd.code
 
@@ -73,7 +73,7 @@ async def test_messages_are_echoed_with_and_without_compression(anyio_backend: s
                 assert ws.recv() == data
             ws.send(["frag", "men", "ts"])
             assert ws.recv() == "fragments"
-            assert ws.ping().wait(5)
+            assert ws.ping().wait(20)
 
     async with serving(echo_app) as server:
         await in_thread(talk, url_of(server), "deflate")
@@ -131,7 +131,7 @@ async def test_close_codes_pass_in_both_directions(anyio_backend: str) -> None:
         assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4001, "enough")
         with connect_websocket(url) as ws:
             ws.close(4002, "bye")
-        assert told.wait(5)
+        assert told.wait(20)
 
     async with serving(app) as server:
         await in_thread(talk, url_of(server))
@@ -204,7 +204,7 @@ async def raw_connection(server: Server, data: bytes = HANDSHAKE, until: bytes =
     stream = await anyio.connect_tcp(host, int(port))
     await stream.send(data)
     answer = b""
-    with anyio.fail_after(10):
+    with anyio.fail_after(20):
         while until not in answer:
             answer += await stream.receive()
     return stream, answer
@@ -223,7 +223,7 @@ async def test_silent_peer_is_pinged_and_then_given_up(anyio_backend: str) -> No
     async with serving(app, websocket_ping_interval=0.05, websocket_ping_timeout=0.05) as server:
         stream, _ = await raw_connection(server)
         async with stream:
-            with anyio.fail_after(10):
+            with anyio.fail_after(20):
                 assert (await stream.receive())[:1] == b"\x89"  # a ping, which stays without an answer
                 await done.wait()
     assert heard == [{"type": "websocket.disconnect", "code": 1006, "reason": "no answer to a ping"}]
@@ -237,7 +237,7 @@ async def test_peer_that_answers_pings_is_kept(anyio_backend: str) -> None:
             ws.send("still")
             assert ws.recv() == "still"
 
-    async with serving(echo_app, websocket_ping_interval=0.05, websocket_ping_timeout=5) as server:
+    async with serving(echo_app, websocket_ping_interval=0.05, websocket_ping_timeout=20) as server:
         await in_thread(talk, url_of(server))
 
 
@@ -255,7 +255,7 @@ async def test_peer_that_vanishes_is_a_disconnect(anyio_backend: str, caplog: An
     async with serving(app) as server:
         stream, _ = await raw_connection(server)
         await stream.aclose()
-        with anyio.fail_after(10):
+        with anyio.fail_after(20):
             await done.wait()
     assert heard[0]["code"] == 1006
     assert "error in the application" not in caplog.text
@@ -280,7 +280,7 @@ async def test_pings_are_answered_while_the_application_is_busy_and_reading_stop
         stream, _ = await raw_connection(server)
         async with stream:
             await stream.send(b"\x89\x80\0\0\0\0")
-            with anyio.fail_after(10):
+            with anyio.fail_after(20):
                 assert (await stream.receive()) == b"\x8a\x00"
             sent = 0
             with anyio.move_on_after(1):
@@ -411,7 +411,7 @@ async def test_duoflask_serves_websockets_under_both_interfaces(interface: str, 
                 assert ws.response.headers["X-Colour"] == colour
                 for data in ("text", b"bytes", "y" * 100_000):
                     ws.send(data)
-                    assert ws.recv(timeout=10) == data
+                    assert ws.recv(timeout=20) == data
         with pytest.raises(InvalidStatus) as caught, connect_websocket(url + "denied"):
             pass
         assert (caught.value.response.status_code, bytes(caught.value.response.body)) == (401, b"not you")
@@ -420,7 +420,7 @@ async def test_duoflask_serves_websockets_under_both_interfaces(interface: str, 
         assert caught.value.response.status_code == 404
         for path, code in (("fails", 1011), ("close", 4003)):
             with connect_websocket(url + path) as ws, pytest.raises(ConnectionClosed) as closed:
-                ws.recv(timeout=10)
+                ws.recv(timeout=20)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == code
 
@@ -449,7 +449,7 @@ async def test_graceful_stop_reaches_views_in_threads(anyio_backend: str) -> Non
     def open_it(url: str) -> ClientConnection:
         ws = stack.enter_context(connect_websocket(url))
         ws.send("ready")
-        assert ws.recv(timeout=10) == "ready"
+        assert ws.recv(timeout=20) == "ready"
         return ws
 
     with ExitStack() as stack:
@@ -507,7 +507,7 @@ async def test_socket_that_ends_before_it_is_accepted_does_not_stop_the_loop(fra
 
     async with serve(app, port=0, lifespan="off") as server:
         port = int(server.addresses[0].rpartition(":")[2])
-        with anyio.fail_after(10):
+        with anyio.fail_after(20):
             async with await anyio.connect_tcp("127.0.0.1", port) as client:
                 await client.send(HANDSHAKE + frame)
                 await accepted.wait()

@@ -60,6 +60,12 @@ class Shared:
     connections: set[Connection] = field(default_factory=set)
     drained: Event | None = None  # set when the last connection has ended, once the server stops
 
+    def describe_requests(self) -> str:
+        """Name what the application is at work at; in any thread."""
+        return ", ".join(
+            " ".join(_request_line(connection.serving)) for connection in list(self.connections) if connection.serving
+        )
+
     def note_end(self) -> None:
         if self.drained is not None and not self.connections and not self.arriving:
             self.drained.set()
@@ -108,11 +114,11 @@ class Connection:
     __slots__ = (
         "_expired",
         "_scope",
-        "busy",
         "config",
         "deadline",
         "eof",
         "reader",
+        "serving",
         "shared",
         "state",
         "stream",
@@ -130,7 +136,7 @@ class Connection:
         self.stream = stream
         self.reader = RequestReader(shared.config)
         self.eof = False
-        self.busy = False  # an application is at work
+        self.serving: RequestHead | None = None  # what an application is at work at
         self.deadline = shared.now + shared.config.head_timeout
         self._expired = False
         self._scope = CancelScope()
@@ -146,7 +152,7 @@ class Connection:
 
     @property
     def idle(self) -> bool:
-        return not self.busy and not self.reader.buffer
+        return self.serving is None and not self.reader.buffer
 
     def expire(self) -> None:
         """End the wait for a head; of a WebSocket, look after a peer that is silent."""
@@ -163,7 +169,7 @@ class Connection:
         try:
             with self._scope:
                 linger = await self._serve()
-            if self._expired and not self.busy and self.reader.buffer:
+            if self._expired and self.serving is None and self.reader.buffer:
                 linger = True
                 await self._refuse(Refused(408, "the request head did not arrive in time"))
         except PeerGone:
@@ -199,7 +205,7 @@ class Connection:
             if head is None:
                 return False
             self.deadline = _NEVER
-            self.busy = True
+            self.serving = head
             if head.websocket:
                 return await self._serve_websocket(head)
             limit = self.config.max_in_flight
@@ -214,7 +220,7 @@ class Connection:
                 shared.in_flight -= 1
             if not kept or not await self._skip_rest():
                 return not self.reader.body_done or bool(self.reader.buffer)
-            self.busy = False
+            self.serving = None
             if shared.stopping or self.eof and not self.reader.buffer:
                 return False
             self.deadline = shared.now + self.config.keep_alive_timeout

@@ -1,36 +1,36 @@
 """A server's life: lifespan, listening, the clock of time-outs, the graceful stop.
 
-Owns `Server` and its two short forms, `serve` (awaitable, to embed) and `run` (blocking).
+Owns `Server` and its short form to embed, `serve`; the blocking one is `blocking.run`.
 """
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, cast
 
 import anyio
-from anyio import CancelScope, Event, create_task_group, current_time, move_on_after, open_signal_receiver
+from anyio import CancelScope, Event, create_task_group, current_time, move_on_after, sleep
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from ..typing import ASGIApplication, WSGIApplication
 from .config import ServerConfig
 from .connection import Connection, Shared, expire_connections, turn_away
+from .interrupts import DROPPED_GRACE, Interrupts, leave_process
 from .lifespan import Lifespan
 from .listen import Listener, bind, unix_paths
-from .logs import configure_logging, server_logger
+from .logs import server_logger
 from .proxies import ProxyTrust
 from .secure import SecureStream
 from .streams import PeerGone, Stream
 from .tls import explain_failure
 from .wsgi import WSGIAdapter
 
-__all__ = ["Server", "run", "serve"]
+__all__ = ["Server", "serve"]
 
 # How long an idle connection may still bring the request that its client has sent already when the server
 # stops.
@@ -47,6 +47,8 @@ class Server:
             path of a unix socket to whoever has made it.
         shutdown_trigger: The server stops when this returns. Without one it stops on SIGINT and SIGTERM, if it runs in
             the main thread.
+        ends_process: The process has nothing to do but to serve: a `def` function that does not end when the server has
+            to is left alone by ending the process.
 
     `started` is set once connections are accepted; `addresses` then says where.
     """
@@ -58,6 +60,7 @@ class Server:
         *,
         sockets: Sequence[socket.socket] | None = None,
         shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
+        ends_process: bool = False,
     ) -> None:
         self.config = config = config or ServerConfig()
         if config.interface == "wsgi":
@@ -68,6 +71,8 @@ class Server:
         self._stopped = Event()
         self._handshakes: set[CancelScope] = set()
         self._scope = CancelScope()
+        self._shared: Shared | None = None
+        self._ends_process = ends_process
         self.started = Event()
         self.addresses: list[str] = []
 
@@ -94,19 +99,17 @@ class Server:
         config = self.config
         lifespan = Lifespan(self._app, config)
         failure: Exception | None = None
-        with self._scope:
+        with self._interrupts(), self._scope:
             async with create_task_group() as tasks:
                 if self._trigger is not None:
                     tasks.start_soon(self._wait_for_trigger, self._trigger)
-                elif threading.current_thread() is threading.main_thread():
-                    tasks.start_soon(self._wait_for_signals)
                 try:
                     if config.lifespan != "off":
                         tasks.start_soon(lifespan.run)
                         await lifespan.startup()
                     if lifespan.error is None:
                         try:
-                            await self._serve_connections(tasks, listener, lifespan.state)
+                            await self._serve_connections(tasks, listener, lifespan)
                         finally:
                             with CancelScope(shield=True):
                                 await lifespan.shutdown()
@@ -122,21 +125,20 @@ class Server:
         await trigger()
         self.stop()
 
-    async def _wait_for_signals(self) -> None:
-        """Stop at the first signal, drop everything at the second."""
-        try:
-            with open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for _ in signals:
-                    if self._stopped.is_set():
-                        self._scope.cancel()
-                    self.stop()
-        except NotImplementedError:
-            pass  # asyncio on Windows: Ctrl+C raises KeyboardInterrupt
+    def _interrupts(self) -> AbstractContextManager[None]:
+        """What takes signals, if this server is to."""
+        if self._trigger is not None or threading.current_thread() is not threading.main_thread():
+            return nullcontext()
+        return Interrupts(self.stop, self._scope.cancel, self._describe_rest, ends_process=self._ends_process)
 
-    async def _serve_connections(self, tasks: TaskGroup, listener: Listener, state: dict[str, Any]) -> None:
+    def _describe_rest(self) -> str:
+        requests = self._shared.describe_requests() if self._shared is not None else ""
+        return f", and these have not ended: {requests}" if requests else ""
+
+    async def _serve_connections(self, tasks: TaskGroup, listener: Listener, lifespan: Lifespan) -> None:
         config = self.config
         trust = ProxyTrust(config.trusted_proxies, config.forwarded_fields) if config.trusted_proxies else None
-        shared = Shared(self._app, config, state, current_time(), trust=trust)
+        self._shared = shared = Shared(self._app, config, lifespan.state, current_time(), trust=trust)
         async with create_task_group() as handlers:
             try:
                 await listener.start(tasks, partial(self._connect, shared, tasks, handlers), config.backlog)
@@ -147,7 +149,10 @@ class Server:
                 await listener.settle()
             finally:
                 listener.close()
-            await self._stop_connections(shared, handlers)
+            if not await self._stop_connections(shared):
+                handlers.cancel_scope.cancel()
+                if self._ends_process:
+                    tasks.start_soon(self._leave_threads, shared, lifespan)
 
     def _connect(self, shared: Shared, tasks: TaskGroup, handlers: TaskGroup, stream: Stream) -> None:
         # One that was accepted just before the stop is served like any other: its request may be there already.
@@ -195,13 +200,22 @@ class Server:
             await stream.aclose()
         return False
 
-    async def _stop_connections(self, shared: Shared, handlers: TaskGroup) -> None:
+    async def _leave_threads(self, shared: Shared, lifespan: Lifespan) -> None:
+        """End the process when functions in threads still have not ended."""
+        await sleep(DROPPED_GRACE)
+        if shared.connections:
+            with CancelScope(shield=True):
+                await lifespan.shutdown()
+            leave_process(0, f"the graceful timeout has passed{self._describe_rest()}")
+
+    async def _stop_connections(self, shared: Shared) -> bool:
+        """Let requests finish; answer whether they did."""
         await checkpoint()  # for connections that were accepted already
         shared.stopping = True
         for scope in list(self._handshakes):
             scope.cancel()
         if not shared.connections and not shared.arriving:
-            return
+            return True
         shared.drained = Event()
         for connection in list(shared.connections):
             if connection.websocket is not None:
@@ -220,7 +234,7 @@ class Server:
             await shared.drained.wait()
         if shared.connections:
             server_logger.error("%d requests were not finished %s s after the stop", len(shared.connections), patience)
-            handlers.cancel_scope.cancel()
+        return not shared.connections
 
 
 class serve(Coroutine[Any, Any, None]):  # noqa: N801 - it is called and awaited like a function
@@ -328,67 +342,5 @@ async def _serve_in_background(server: Server) -> AsyncGenerator[Server]:
             server.stop()
             with CancelScope(shield=True):
                 await ended.wait()
-    if failure is not None:
-        raise failure
-
-
-def run(
-    app: ASGIApplication | WSGIApplication,
-    host: str = "127.0.0.1",
-    port: int = 5000,
-    *,
-    uds: str | None = None,
-    loop: str = "asyncio",
-    sockets: Sequence[socket.socket] | None = None,
-    **settings: Any,
-) -> None:
-    """Serve an application, blocking, until SIGINT or SIGTERM.
-
-    Args:
-        app: An ASGI callable, or a WSGI one with `interface="wsgi"`.
-        host: See `ServerConfig`, as for port and uds.
-        port: 0 takes a free port.
-        uds: Path of a unix socket.
-        loop: "asyncio", "trio" or "uvloop".
-        sockets: Bound, listening sockets to use instead of the address; they are closed at the end.
-        settings: Further fields of `ServerConfig`.
-
-    Raises:
-        LifespanError: The application's start-up or shutdown failed.
-        OSError: The address cannot be had.
-    """
-    if loop not in ("asyncio", "trio", "uvloop"):
-        raise ValueError(f"invalid loop; expected 'asyncio', 'trio' or 'uvloop'; got {loop!r}")
-    config = ServerConfig(host=host, port=port, uds=uds, **settings)
-    configure_logging()
-    backend = "trio" if loop == "trio" else "asyncio"
-    anyio.run(
-        _run_announced,
-        app,
-        config,
-        sockets,
-        backend=backend,
-        backend_options={"use_uvloop": True} if loop == "uvloop" else None,
-    )
-
-
-async def _run_announced(
-    app: ASGIApplication | WSGIApplication, config: ServerConfig, sockets: Sequence[socket.socket] | None
-) -> None:
-    server = Server(app, config, sockets=sockets)
-
-    async def announce() -> None:
-        await server.started.wait()
-        for address in server.addresses:
-            server_logger.info("duoflask: serving on %s (Press CTRL+C to stop)", address)
-
-    failure: Exception | None = None
-    async with create_task_group() as tasks:
-        tasks.start_soon(announce)
-        try:
-            await server.serve()
-        except Exception as exc:
-            failure = exc  # past the group, which would wrap it
-        tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure

@@ -10,6 +10,7 @@ so that a client cannot tell a whole body that ends with the connection from a p
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 
 from .streams import FOREVER, Address, PeerGone, Stream
 
@@ -74,8 +75,13 @@ class SecureStream:
                 raise PeerGone from None
 
     def write(self, data: bytes) -> bool:
+        return self.writelines((data,))
+
+    def writelines(self, pieces: Sequence[bytes]) -> bool:
         try:
-            self._tls.write(data)
+            for data in pieces:
+                if data:
+                    self._tls.write(data)
         except ssl.SSLError:
             raise PeerGone from None
         return self._inner.write(self._outgoing.read())

@@ -138,7 +138,11 @@ class WebSocketCycle:
             wire.send({"type": "websocket.close", "code": int(code)})
         await self._flush()
         if wire.state is WireState.CLOSING:
-            with move_on_after(self._connection.config.websocket_close_timeout):
+            config = self._connection.config
+            patience = config.websocket_close_timeout
+            if self._connection.stopping:  # a peer that is gone must not cost the whole graceful time-out
+                patience = min(patience, config.linger_timeout)
+            with move_on_after(patience):
                 await self._pumped.wait()
 
     # -- the peer
