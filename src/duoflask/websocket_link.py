@@ -113,6 +113,7 @@ class Link:
         "get",
         "gone",
         "is_idle",
+        "is_thread",
         "loop",
         "loop_thread",
         "main",
@@ -123,11 +124,11 @@ class Link:
         "sends",
         "unwatched",
     )
-    is_thread = False
 
     def __init__(self, ctx: WebsocketContext, channel: Channel, group: Any = None) -> None:
         self.channel = channel
         self.get, self.put = channel.receive, channel.send  # PERF: one object less to fetch for each message
+        self.is_thread = False  # PERF: an attribute of the class costs 40 ns more to fetch, for each message
         self.gone: Message | None = None  # the disconnect, once it has been read
         self.loop_thread = 0  # what get_ident() is on the loop
         self._ctx: WebsocketContext | None = ctx
@@ -145,7 +146,7 @@ class Link:
         self.reading = False
         self._reader: Any = None
         self._straight = 0
-        self._buffer: deque[Message] = deque()
+        self._buffer: Any = ()  # PERF: a deque takes 740 bytes, a thirtieth of a connection; the reader brings it
         self._bytes = 0
         self._settled = False  # the view has returned: nothing is cancelled any more
         self._fired = False
@@ -224,7 +225,7 @@ class Link:
                 self._takers -= 1
                 if is_main:
                     self._taking = False
-        message = self._buffer.popleft()
+        message: Message = self._buffer.popleft()
         self._bytes -= _size(message)
         self._room.ring()
         self.is_idle = not self.reads_ahead and self.gone is None and self.loop is not None
@@ -233,6 +234,7 @@ class Link:
     def _read_ahead(self) -> None:
         self.reading, self.is_idle = True, False
         self._straight = 0
+        self._buffer = self._buffer or deque()
         if self._group is not None:
             self._group.start_soon(self._read)
         else:

@@ -166,7 +166,8 @@ class Websocket(Routed, Connection):
             if link.is_idle and not link.receiving and not link.sending:  # type: ignore[union-attr]
                 link.receiving = True  # type: ignore[union-attr]
                 try:
-                    message = await link.get()  # type: ignore[union-attr]
+                    get = link.get  # type: ignore[union-attr]
+                    message = await get()
                 finally:
                     link.receiving = False  # type: ignore[union-attr]
                     if link.reading:  # type: ignore[union-attr]
@@ -227,7 +228,8 @@ class Websocket(Routed, Connection):
             else:  # PERF: what it does, 80 ns less than awaiting it
                 link.sending += 1  # type: ignore[union-attr]
                 try:
-                    await link.put(message)  # type: ignore[union-attr]
+                    put = link.put  # type: ignore[union-attr]
+                    await put(message)
                 finally:
                     link.sending -= 1  # type: ignore[union-attr]
                     if link.unwatched:  # type: ignore[union-attr]

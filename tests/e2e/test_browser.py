@@ -62,7 +62,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(20)
 
 
 def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -76,7 +76,7 @@ def _state(server: Server) -> dict[str, Any]:
 @pytest.mark.parametrize("way", WAYS)
 def test_client_that_leaves_midway_leaves_no_file_open(download_server: Server, way: str) -> None:
     for _ in range(3):
-        with socket.create_connection(("127.0.0.1", download_server.port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", download_server.port), timeout=20) as client:
             client.sendall(f"GET {way.format('huge.bin')} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             received = 0
             while received < 300_000:
@@ -89,7 +89,7 @@ def test_client_that_leaves_midway_leaves_no_file_open(download_server: Server, 
 
 @pytest.mark.parametrize("path", ["/truncated", "/truncated-async"])
 def test_truncated_file_never_looks_complete(download_server: Server, path: str) -> None:
-    connection = HTTPConnection("127.0.0.1", download_server.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", download_server.port, timeout=20)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -111,7 +111,7 @@ def test_truncated_file_never_looks_complete(download_server: Server, path: str)
     ],
 )
 def test_raw_path_that_leads_out_is_refused(download_server: Server, target: str) -> None:
-    with socket.create_connection(("127.0.0.1", download_server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", download_server.port), timeout=20) as client:
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         received = b""
         while piece := client.recv(65536):

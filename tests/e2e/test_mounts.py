@@ -46,7 +46,7 @@ def test_bodies_pass_in_both_directions_without_filling_the_memory(mounts_server
 def test_a_client_that_leaves_ends_the_stream_once(mounts_server: Server, path: str) -> None:
     name = path[1:]
     before = state_of(mounts_server)[name]
-    with socket.create_connection(("127.0.0.1", mounts_server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", mounts_server.port), timeout=20) as connection:
         connection.sendall(f"GET {path}/stream?100000000 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert connection.recv(1000)
     deadline = time.monotonic() + 20

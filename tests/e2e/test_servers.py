@@ -190,7 +190,7 @@ LATE_BODY = b'{"numbers": [23]}'
 
 
 def test_async_view_reads_a_body_that_comes_after_the_head(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
         client.sendall(LATE_HEAD)
         # Time for the server to hand the request to the application, or to wait for more.
         time.sleep(0.1)
@@ -201,11 +201,11 @@ def test_async_view_reads_a_body_that_comes_after_the_head(server: Server) -> No
 def test_body_that_does_not_come_holds_up_no_other_request(server: Server) -> None:
     if "concurrency" in server.kind.lacks:
         pytest.skip(f"{server.kind.name} serves one request at a time")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
         client.sendall(LATE_HEAD + LATE_BODY[:5])
         time.sleep(0.1)
-        assert server.get("/async", timeout=2)[1] == b"Hello, async World!"
-        assert server.get("/", timeout=2)[1] == b"Hello, World!"
+        assert server.get("/async", timeout=20)[1] == b"Hello, async World!"
+        assert server.get("/", timeout=20)[1] == b"Hello, World!"
         client.sendall(LATE_BODY[5:])
         assert b'{"sum":23}' in _read_to_end(client)
 
@@ -237,7 +237,7 @@ def test_teardown_functions_run_once_a_request(server: Server) -> None:
 
 def _settled_counts(server: Server) -> dict[str, Any]:
     """Return /counts once the teardown of earlier requests, which may follow their last byte, is through."""
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 20
     last: dict[str, Any] = {}
     while True:
         counts: dict[str, Any] = json.loads(server.get("/counts")[1])
@@ -266,7 +266,7 @@ def test_sigterm_lets_a_request_in_flight_finish(own_server: Server, target: str
 
 def _wait_for_one_in_flight(server: Server) -> None:
     asked = 0
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         asked += 1
         if json.loads(server.get("/counts")[1])["requests"] > asked:

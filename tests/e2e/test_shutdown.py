@@ -113,7 +113,7 @@ def test_failing_start_up_under_wsgi_is_503_and_logged_once(failing_server: Serv
     indirect=True,
 )
 def test_early_hints_come_before_the_response(life_server: Server, path: str) -> None:
-    with socket.create_connection(("127.0.0.1", life_server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", life_server.port), timeout=20) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while piece := connection.recv(65536):

@@ -31,7 +31,7 @@ def state_of(server: Server) -> dict[str, int]:
 
 def opened(server: Server, path: str) -> socket.socket:
     """A client that has read the head of the answer, the first byte of its body, and nothing more."""
-    connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     begun = b""
     while b"\r\n\r\n" not in begun[:-1]:

@@ -321,6 +321,7 @@ def test_no_limit() -> None:
     assert received(wire, [frame(BINARY, data)])[0] == [data]
 
 
+@pytest.mark.measures
 def test_many_tiny_fragments_take_little_memory() -> None:
     """Joined as they come; a list of pieces would take twenty times as much."""
     import tracemalloc

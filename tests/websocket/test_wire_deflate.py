@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from websockets.uri import parse_uri
 
 from duoflask.http.websocket_wire import Wire
 
+from ..growth import require_linear
 from .frames import BINARY, CLOSE, CONT, DEFLATE, PING, TEXT, close, frame, opened, read_frames, received, splits
 
 COMPRESSED = 0x40
@@ -152,6 +153,7 @@ def test_limit_counts_fragments() -> None:
     assert received(wire, [sent, frame(CONT)])[0] == [1009]
 
 
+@pytest.mark.measures
 def test_bomb_is_not_inflated() -> None:
     compressor = zlib.compressobj(9, wbits=-12)
     pieces = [compressor.compress(bytes(1 << 20)) for _ in range(256)]
@@ -188,18 +190,22 @@ def test_control_frames_are_not_compressed() -> None:
     assert read_frames(wire.outgoing()) == [(PING, b"x" * 125), (CLOSE, (1000).to_bytes(2))]
 
 
+@pytest.mark.measures
 def test_inflating_takes_linear_time() -> None:
-    def seconds(size: int) -> float:
-        data = frame(BINARY, _deflated(bytes(index * 7919 % 251 for index in range(size))), rsv=4)
-        start = time.process_time()
-        for piece in splits(data, "random"):
-            wire.feed(piece)
-            wire.next_message()
-        return time.process_time() - start
+    message = bytes(index * 7919 % 251 for index in range(1 << 20))
 
-    wire = opened(DEFLATE)
-    small = min(seconds(1 << 17) for _ in range(3))
-    assert min(seconds(1 << 20) for _ in range(2)) < small * 8 * 2.3 + 0.05
+    def make(size: int) -> Callable[[], None]:
+        wire = opened(DEFLATE)
+        pieces = list(splits(frame(BINARY, _deflated(message[:size]), rsv=4), "random"))
+
+        def read() -> None:
+            for piece in pieces:
+                wire.feed(piece)
+                wire.next_message()
+
+        return read
+
+    require_linear(make, 1 << 17, doublings=3)
 
 
 OFFERS = [

@@ -201,7 +201,7 @@ def test_silence_is_answered_with_a_ping_and_then_the_end(pair: Pair, colour: st
 
 
 def test_a_pong_keeps_the_connection(pair: Pair) -> None:
-    channel = _channel(pair, ping_interval=0.2)
+    channel = _channel(pair, ping_interval=0.6)
     answered = []
 
     def answers() -> None:
