@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from .debughelpers import attach_enctype_error_multidict
 from .http.body import (
@@ -67,18 +67,6 @@ class RequestBody(Connection):
     _cached_data: bytes | None = None
     _form_error: HTTPException | None = None
     _parts: parts.Parts | None = None
-
-    # PERF: what a subclass replaces is asked once for a class: 70 ns less for each (form, body; benchmarks/).
-    _own_stream: ClassVar[bool] = False
-    _own_form_parser: ClassVar[bool] = False
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls._own_stream = cls.stream is not RequestBody.stream
-        cls._own_form_parser = (
-            cls.make_form_data_parser is not RequestBody.make_form_data_parser
-            or cls.want_form_data_parsed is not RequestBody.want_form_data_parsed
-        )
 
     def close(self) -> None:
         """Close the uploaded files and free the collected body."""
@@ -159,7 +147,7 @@ class RequestBody(Connection):
         Args:
             to_read: Return `stream` for somebody who reads all of it: a short body may have been read then.
         """
-        if to_read and (self._own_stream or "stream" in self.__dict__):
+        if to_read and ("stream" in self.__dict__ or type(self).stream is not _stream):
             return self.stream
         if self.shallow:
             raise RuntimeError("this request is shallow: its body belongs to the application behind the middleware")
@@ -276,7 +264,7 @@ class RequestBody(Connection):
         return None if scan is None else scan.feed
 
     def _load_form_data(self) -> None:
-        """Set `form` and, where there may be some, `files`, once."""
+        """Set `form` and `files`, once."""
         attributes = self.__dict__
         if "form" in attributes:
             return
@@ -286,18 +274,14 @@ class RequestBody(Connection):
         if self._parts is not None:
             self._require_unread()
         try:
-            if (
-                (self.content_type == _URLENCODED or self.mimetype == _URLENCODED)
-                and self.form_data_parser_class is FormDataParser
-                and not self._own_form_parser
-            ):
-                attributes["form"] = self._urlencoded_form()
-            else:
-                attributes["stream"], attributes["form"], attributes["files"] = self._parsed_form()
+            attributes["stream"], attributes["form"], attributes["files"] = self._parsed_form()
         except (RequestEntityTooLarge, ValueError) as exc:
             if isinstance(exc, HTTPException):
                 self._form_error = copy(exc)
             raise
+        debug = self._app is not None and self._app.debug
+        if debug and self.mimetype != "multipart/form-data" and not attributes["files"]:
+            attach_enctype_error_multidict(self)
 
     def _require_unread(self) -> None:
         """Refuse to take what `parts()` has left of the body for all of it."""
@@ -309,15 +293,24 @@ class RequestBody(Connection):
 
     def _parsed_form(self) -> tuple[Any, Any, Any]:
         """The stream, and the contents of `form` and `files`."""
+        kind = type(self)
+        if (
+            self._has_mimetype(_URLENCODED)
+            and kind.make_form_data_parser is RequestBody.make_form_data_parser
+            and kind.want_form_data_parsed is RequestBody.want_form_data_parsed
+            and self.form_data_parser_class is FormDataParser
+        ):
+            return self._urlencoded_form()
         if not self.want_form_data_parsed:
             storage = self.parameter_storage_class
             return self.stream, storage(), storage()
         parser = self.make_form_data_parser()
         return parser.parse(self._get_stream_for_parsing(), self.mimetype, self.content_length, self.mimetype_params)
 
-    def _urlencoded_form(self) -> Any:
-        """The contents of `form`. PERF: what the parser would do, in 1.5 us less (form, benchmarks/)."""
+    def _urlencoded_form(self) -> tuple[Any, Any, Any]:
+        """The same of an urlencoded form. PERF: what the parser would do, in 1.5 us less (form, benchmarks/)."""
         limit, data = self.max_form_memory_size, self._cached_data
+        storage = self.parameter_storage_class
         if data is None:
             stream = self._open_body(to_read=True)
             length = stream.size if type(stream) is BufferedBody else self.content_length
@@ -325,7 +318,9 @@ class RequestBody(Connection):
                 data = stream.read()
             else:
                 data = read_limited(stream, limit, "MAX_FORM_MEMORY_SIZE")
-        return parse_urlencoded(data, self.max_form_parts, limit, self.parameter_storage_class)
+        else:
+            stream = self.stream
+        return stream, parse_urlencoded(data, self.max_form_parts, limit, storage), storage()
 
     def parts(self) -> parts.Parts:
         """Read a multipart/form-data body part by part, on a route with `stream_body=True`, however large it is.
@@ -367,16 +362,13 @@ class RequestBody(Connection):
     def files(self) -> Any:
         """The uploaded files of a form."""
         self._load_form_data()
-        attributes = self.__dict__
-        if "files" not in attributes:
-            attributes["files"] = self.parameter_storage_class()
-        debug = self._app is not None and self._app.debug
-        if debug and self.mimetype != "multipart/form-data" and not attributes["files"]:
-            attach_enctype_error_multidict(self)
-        return attributes["files"]
+        return self.__dict__["files"]
 
     @cached_property
     def values(self) -> Any:
         """`args`, and `form` unless the method is GET, read as one."""
         sources = [self.args] if self.method == "GET" else [self.args, self.form]
         return CombinedMultiDict([source if isinstance(source, MultiDict) else MultiDict(source) for source in sources])
+
+
+_stream: Final = RequestBody.stream

@@ -232,9 +232,14 @@ class Connection(RequestFields):
 
     def _raw_field(self, name: bytes) -> str | None:
         """What `headers` says of a field of an ASGI scope; PERF: no view is made of the usual list of them."""
-        headers = self.__dict__.get("headers")
-        raw = self.scope.get("headers") if headers is None else getattr(headers, "raw", None)
-        return find_raw(raw, name) if type(raw) is list else self.headers.get(name.decode().title())
+        if "headers" not in self.__dict__ and type(self).headers is _headers:
+            raw = self.scope.get("headers")
+            if type(raw) is list:
+                return find_raw(raw, name)
+        return self.headers.get(name.decode())  # type: ignore[no-any-return]
+
+
+_headers = Connection.headers
 
 
 def environ_from_scope(scope: Any) -> dict[str, Any]:

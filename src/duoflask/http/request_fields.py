@@ -88,10 +88,16 @@ class RequestFields:
     @property
     def is_json(self) -> bool:
         """Whether the media type is `application/json` or `application/*+json`."""
-        if self.content_type == "application/json":
-            return True  # PERF: as most clients write it, 350 ns less (body, benchmarks/)
+        if self._has_mimetype("application/json"):
+            return True
         mimetype = self.mimetype
-        return mimetype == "application/json" or (mimetype.startswith("application/") and mimetype.endswith("+json"))
+        return mimetype.startswith("application/") and mimetype.endswith("+json")
+
+    def _has_mimetype(self, mimetype: str) -> bool:
+        # PERF: as most clients write it, 250 ns less (body, benchmarks/)
+        if self.content_type == mimetype and type(self).mimetype is RequestFields.mimetype:
+            return True
+        return self.mimetype == mimetype
 
     # what the client would like (RFC 9110 12.5)
 
