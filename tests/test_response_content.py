@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -286,3 +287,57 @@ def test_pieces_of_a_large_body_are_not_kept_twice() -> None:
     response = ours(iter([b"x" * 65_536, b"y"]))
     response.make_sequence()
     assert len(response.response) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pieces: pieces.append(b"<!--t-->"),
+        lambda pieces: pieces.extend(["x", b"y"]),
+        lambda pieces: pieces.insert(0, "x"),
+        lambda pieces: pieces.__setitem__(0, b"Z"),
+        lambda pieces: pieces.__setitem__(slice(None), ["x", "y"]),
+        lambda pieces: pieces.pop(),
+        lambda pieces: pieces.clear(),
+        lambda pieces: pieces.reverse(),
+        lambda pieces: pieces.__iadd__([b"!"]),
+        lambda pieces: pieces.__delitem__(0),
+    ],
+)
+@pytest.mark.parametrize("body", ["hi", b"hi", ["a", b"b"], ("a", "b"), ["a"]])
+def test_a_change_of_the_pieces_is_one_of_the_body(body: Any, change: Callable[[Any], Any]) -> None:
+    own, other = ours(body), theirs(list(body) if isinstance(body, tuple) else body)
+    change(own.response)
+    change(other.response)
+    assert own.get_data() == other.get_data()
+    assert [*own.iter_encoded()] and own.headers["Content-Length"] == str(len(other.get_data()))
+
+
+@pytest.mark.parametrize("body", [None, [], ()])
+def test_a_response_without_a_body_has_no_pieces(body: Any) -> None:
+    assert ours(body).response == [] == list(theirs(body).response)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda pieces: pickle.loads(pickle.dumps(pieces))])
+def test_a_copy_of_the_pieces_is_a_list_of_its_own(copied: Callable[[Any], Any]) -> None:
+    response = ours(["a", "b"])
+    pieces = copied(response.response)
+    assert type(pieces) is list
+    pieces.append("c")
+    assert response.get_data() == b"ab"
+
+
+def test_an_after_request_function_that_changes_the_pieces(client: Callable[..., Any]) -> None:
+    app = duoflask.DuoFlask(__name__)
+
+    @app.get("/")
+    def view() -> str:
+        return "hi"
+
+    @app.after_request
+    def add(response: Any) -> Any:
+        response.response.append(b"<!--t-->")
+        return response
+
+    answer = client(app).get("/")
+    assert (answer.data, answer.headers["Content-Length"]) == (b"hi<!--t-->", "10")

@@ -5,7 +5,7 @@ Owns what of the app's configuration matching and building depend on. Rules and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from .ctx import AppContext, _cv_app
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .routing import Rule
 
 __all__ = ["build_url", "inject_defaults", "is_own_websocket", "make_adapter", "match", "match_websocket"]
+
+_ANCHOR_SAFE: Final = "%!#$&'()*+,/:;=?@"
 
 
 def match(app: App, ctx: AppContext, method: str, path: str | None) -> None:
@@ -248,5 +250,5 @@ def build_url(
         values.update(_anchor=anchor, _method=method, _scheme=scheme, _external=external)
         return app.handle_url_build_error(error, endpoint, values)
     if anchor is not None:
-        url = f"{url}#{quote(anchor, safe='%!#$&()*+,/:;=?@')}"
+        url = f"{url}#{quote(anchor, safe=_ANCHOR_SAFE)}"
     return url

@@ -309,6 +309,7 @@ _WERKZEUG: Final[dict[str, dict[str, str]]] = {
     },
     "werkzeug.wsgi": {
         "duoflask.http.body": "LimitedStream",
+        "duoflask.http.uri": "host_is_trusted",
         "duoflask.http.environ": (
             "ClosingIterator FileWrapper get_content_length get_current_url get_host get_input_stream get_path_info "
             "responder wrap_file"

@@ -98,8 +98,7 @@ class BaseResponse(ResponseContent):
             if self._headers is None:
                 self._headers = self.headers  # while there is no body, and so no Content-Length that hooks would see
             self._body = b"".join(map(encoded, response)) if response else b""
-            if response:
-                self._remember(response)
+            self._remember(response or ())
         else:
             self.response = response
         if not self._has_usual_head:

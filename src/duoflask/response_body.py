@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from .http.ranges import Piece
 
-__all__ = ["AsyncSelection", "Closing", "ResponseStream", "Selection", "Written", "encoded", "selection_of"]
+__all__ = ["AsyncSelection", "Closing", "ResponseStream", "Pieces", "Selection", "Written", "encoded", "selection_of"]
 
 _BLOCK_BYTES: Final = 65536
 
@@ -24,6 +24,42 @@ def encoded(item: Any) -> bytes:
     if isinstance(item, (bytes, bytearray, memoryview)):
         return bytes(item)
     raise TypeError(f"invalid piece of a response body; expected str or bytes; got {type(item).__name__}")
+
+
+class Pieces(list[Any]):
+    """The pieces of a complete body, for somebody to look at; a change of the list is one of the body.
+
+    Args:
+        pieces: The pieces.
+        changed: Told after every change.
+    """
+
+    __slots__ = ("_changed",)
+
+    def __init__(self, pieces: Iterable[Any], changed: Callable[[Pieces], None]) -> None:
+        super().__init__(pieces)
+        self._changed = changed
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy is a list like any other
+        return list, (list(self),)
+
+
+def _telling(name: str) -> Callable[..., Any]:
+    change = getattr(list, name)
+
+    def method(self: Pieces, *args: Any, **kwargs: Any) -> Any:
+        result = change(self, *args, **kwargs)
+        self._changed(self)
+        return result
+
+    method.__name__ = name
+    return method
+
+
+for _name in ("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"):
+    setattr(Pieces, _name, _telling(_name))
+for _name in ("delitem", "iadd", "imul", "setitem"):
+    setattr(Pieces, f"__{_name}__", _telling(f"__{_name}__"))
 
 
 class Closing:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from .http.descriptors import cached_property
-from .response_body import ResponseStream, Written, encoded
+from .response_body import Pieces, ResponseStream, Written, encoded
 from .response_fields import ResponseFields
 
 __all__ = ["ResponseContent"]
@@ -35,13 +35,13 @@ class ResponseContent(ResponseFields):
 
     @property
     def response(self) -> Any:
-        """The body as an iterable."""
+        """The body as an iterable; a complete one as a list, whose changes are changes of the body."""
         if type(self._iterable) is Written:
             return [*self._iterable]
         if self._iterable is not None:
             return self._iterable
         body, pieces = self._given
-        return [*pieces] if pieces and body is self._body else [self._body]
+        return Pieces(pieces if body is self._body else [self._body], self._set_pieces)
 
     @response.setter
     def response(self, value: Any) -> None:
@@ -49,11 +49,14 @@ class ResponseContent(ResponseFields):
             self.set_data(value)
             return
         if isinstance(value, (list, tuple)):
-            self.set_data(b"".join(map(encoded, value)))
-            self._remember(value)
+            self._set_pieces(value)
         else:
             self._body = None
             self._iterable = value
+
+    def _set_pieces(self, pieces: Sequence[Any]) -> None:
+        self.set_data(b"".join(map(encoded, pieces)))
+        self._remember(pieces)
 
     def set_data(self, value: str | bytes | bytearray) -> None:
         """Set a complete body."""
@@ -113,7 +116,7 @@ class ResponseContent(ResponseFields):
 
     def _remember(self, pieces: Sequence[Any]) -> None:
         """Have `response` show the pieces of the body; a large one is not kept twice."""
-        if len(pieces) > 1 and len(self._body or b"") <= MAX_REMEMBERED:
+        if len(pieces) != 1 and len(self._body or b"") <= MAX_REMEMBERED:
             self._given = self._body, list(pieces)
 
     async def make_sequence_async(self) -> None:

@@ -25,8 +25,7 @@ def read(cls, text):
         return None
     if found is None:
         return None
-    # names have no case (RFC 9110 11.2): ours are lower
-    return found.type, {name.lower(): value for name, value in found.parameters.items()}, found.token
+    return found.type, found.parameters, found.token
 
 
 @given(PIECES)
@@ -83,7 +82,7 @@ def test_missing_field_is_none(value):
 def test_token_and_parameters():
     bearer = Authorization.from_header("Bearer abc==")
     assert (bearer.type, bearer.token, bearer.parameters) == ("bearer", "abc==", {})
-    digest = Authorization.from_header('Digest Username="u", realm="a, b"')
+    digest = Authorization.from_header('Digest username="u", realm="a, b"')
     assert digest.token is None
     assert digest.username == digest["username"] == digest.get("username") == "u"
     assert digest.realm == "a, b"
@@ -91,6 +90,14 @@ def test_token_and_parameters():
     assert digest.get("missing", "x") == "x"
     assert "realm" in digest
     assert "missing" not in digest
+
+
+def test_parameter_names_are_kept_as_they_were_sent():
+    text = "AWS4-HMAC-SHA256 Credential=AK/d, SignedHeaders=host, Signature=ab"
+    ours, theirs = Authorization.from_header(text), oracle.Authorization.from_header(text)
+    assert ours.parameters == theirs.parameters
+    assert ours.Credential == ours["Credential"] == "AK/d"
+    assert ours.to_header() == theirs.to_header()
 
 
 def test_repr_shows_no_credentials():

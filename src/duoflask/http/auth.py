@@ -31,7 +31,7 @@ def _split_scheme(value: str) -> tuple[str, str]:
 def _split_rest(rest: str) -> tuple[dict[str, str | None], str | None]:
     """Return parameters or a token68 (RFC 9110 11.2), in which `=` stands at the end only."""
     if "=" in rest.rstrip("="):
-        return {name.lower(): value for name, value in parse_dict_header(rest).items()}, None
+        return parse_dict_header(rest), None
     return {}, rest
 
 

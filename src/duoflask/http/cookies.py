@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote
 
 from .dates import http_date
-from .grammar import TOKEN_RE
 from .multidict import ImmutableMultiDict, MultiDict, dict_of_pieces
 
 __all__ = ["DEFAULT_MAX_COOKIE_SIZE", "dump_cookie", "parse_cookie", "parse_cookie_as", "parse_cookie_pairs"]
@@ -29,6 +28,8 @@ _QUOTED_RE = re.compile(r'"((?:[^"\\]|\\.)*+)"[ \t]*+(?:;|\Z)')
 _BLANKS_RE = re.compile(r"[ \t]*")
 _ESCAPE_RE = re.compile(rb"\\(?:([0-3][0-7][0-7])|(.))")
 
+# No token (RFC 6265 4.1.1), but what browsers and Flask take: `user[theme]`.
+_COOKIE_NAME_RE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c\x3e-\x7e]+")
 # RFC 6265 4.1.1 has cookie-octet = %x21 / %x23-2B / %x2D-3A / %x3C-5B / %x5D-7E.
 _COOKIE_VALUE_RE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 _MUST_ESCAPE_RE = re.compile(rb'[\x00-\x1f",;\\\x7f-\xff]')
@@ -180,8 +181,10 @@ def dump_cookie(
             `__Secure-` name is not kept (RFC 6265bis 4.1.3).
     """
     # PERF: most names are words, and short values letters and digits: 60 ns to see it, 170 for a pattern (fields).
-    if not (key.isidentifier() and key.isascii()) and TOKEN_RE.fullmatch(key) is None:
-        raise ValueError(f"invalid cookie name; expected letters, digits and !#$%&'*+-.^_`|~; got {key!r}")
+    if not (key.isidentifier() and key.isascii()) and _COOKIE_NAME_RE.fullmatch(key) is None:
+        raise ValueError(
+            f"invalid cookie name; expected printable ASCII without blank, '\"', ',', ';' and '='; got {key!r}"
+        )
     secure = bool(secure or partitioned)
     if key[:2] == "__":
         _check_prefix(key, path, domain, secure)

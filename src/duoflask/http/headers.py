@@ -184,10 +184,10 @@ class Headers:
             assert value is not None  # it has just been set
         return value
 
-    def setlistdefault(self, key: str, default: Iterable[Any]) -> list[str]:
+    def setlistdefault(self, key: str, default: Iterable[Any] | None) -> list[str]:
         """Return all values of `key`, which are set to `default` if there are none."""
         if key not in self:
-            self.setlist(key, default)
+            self.setlist(key, default or ())
         return self.getlist(key)
 
     def extend(self, arg: Any = None, /, **fields: Any) -> None:
