@@ -211,8 +211,8 @@ def test_second_vary_line_is_not_lost(client):
     assert varies == "Accept-Encoding, Origin, Cookie"
 
 
-def test_a_missing_field_of_the_request_is_the_clients_mistake(client: Any) -> None:
-    app = DuoFlask(__name__)
+def test_a_missing_field_of_the_request_is_the_clients_mistake(client):
+    app = duoflask.DuoFlask(__name__)
     app.add_url_rule("/", "view", lambda: request.headers["X-Missing"])
     assert client(app).get("/").status_code == 400
     assert client(app).get("/", headers={"X-Missing": "there"}).text == "there"
