@@ -196,3 +196,28 @@ def test_proxies_and_odd_objects_beside_the_app_are_passed_over() -> None:
     others = {"request": request, "session": session, "g": g, "current_app": current_app, "odd": Odd()}
     assert find_best_app(module(**others, site=app)) is app
     assert find_best_app(module(**others, create_app=lambda: app)) is app
+
+
+@pytest.mark.parametrize(("home", "name"), [("flask", "Flask"), ("quart", "Quart")])
+def test_application_of_another_framework_is_an_error_that_says_what_to_do(home: str, name: str) -> None:
+    plain = type(name, (), {"__module__": f"{home}.app"})
+    own = type("Own", (plain,), {})()
+
+    def create_app() -> Any:
+        return own
+
+    kind = f"it is a {home}.{name}"
+    for found in (module(app=plain()), module(app=own), module(site=own), module(create_app=create_app)):
+        with pytest.raises(NoAppException, match=kind) as caught:
+            find_best_app(found)
+        assert "duoflask migrate ." in caught.value.message
+        assert ("duoflask.flask_patch" in caught.value.message) is (home == "flask")
+    for text in ("app", "create_app", "create_app()"):
+        with pytest.raises(NoAppException, match=kind):
+            find_app_by_string(module(app=own, create_app=create_app), text)
+
+
+def test_application_is_found_beside_one_of_another_framework() -> None:
+    app = App()
+    plain = type("Flask", (), {"__module__": "flask.app"})()
+    assert find_best_app(module(app=plain, site=app)) is app

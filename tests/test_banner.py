@@ -50,6 +50,20 @@ def test_application_is_found_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp
     assert found_path(app, None) is None
 
 
+def test_program_that_was_started_comes_before_the_module_that_made_the_app(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    app = Flask("app")
+    for name, file in (("app", "app.py"), ("__main__", "hello.py")):
+        module = types.ModuleType(name)
+        module.__file__ = str(tmp_path / file)
+        module.app = app  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, module)
+    assert found_path(app, None) == "hello:app"
+    del sys.modules["__main__"].app
+    assert found_path(app, None) == "app:app"
+
+
 def test_banner_is_printed_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("WERKZEUG_RUN_MAIN", raising=False)
     show_server_banner(True, "hello")

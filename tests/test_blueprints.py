@@ -16,9 +16,9 @@ from duoflask.blueprints import Blueprint, BlueprintSetupState
 from duoflask.exceptions import MethodNotAllowed, NotFound
 from duoflask.templating import render_template_string
 from duoflask.unmatched import plan_of_unmatched
-from duoflask.views import MethodView
 
 from .growth import require_linear
+from .pages import Page
 
 OURS = SimpleNamespace(
     Flask=duoflask.Flask,
@@ -765,13 +765,8 @@ def test_shell_context_has_what_the_processors_add() -> None:
 
 
 def test_page_about_blueprints_says_what_happens(client: Any) -> None:
-    app = duoflask.Flask("app")
-    page = (Path(__file__).parents[1] / "docs" / "blueprints.md").read_text()
-    code = "\n".join(line[4:] for line in page.splitlines() if line.startswith("    ") or not line)
-    names: dict[str, Any] = {name: getattr(duoflask, name) for name in ("g", "request", "url_for")}
-    names.update(app=app, Blueprint=Blueprint, MethodView=MethodView, __name__="page")
-    exec(compile(code, "blueprints.md", "exec"), names)
-    tester = client(app)
+    page = Page("blueprints")
+    tester = client(page.run("\n\n".join(page.indented))["app"])
     assert tester.get("/shop/cart").json == {"cart": ["tea"], "here": "/shop/cart"}
     assert tester.get("/outlet/cart").json == {"cart": ["tea"], "here": "/outlet/cart"}
     assert tester.get("/api/v1/ping").text == "api.v1.ping"

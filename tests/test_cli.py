@@ -209,8 +209,48 @@ def test_run_without_an_application_says_what_to_write() -> None:
 def test_help_lists_commands_even_without_an_application() -> None:
     result = CliRunner().invoke(cli, ["--help"])
     assert result.exit_code == 0
-    assert "run" in result.output
-    assert "Could not find an application" in result.output
+    assert "run" in result.stdout
+    assert "Error" not in result.stderr  # nothing was named, and nothing is wrong
+    assert "FLASK_APP" in result.stderr
+
+
+def test_help_says_that_a_named_application_cannot_be_loaded() -> None:
+    result = CliRunner().invoke(cli, ["--app", "missing_one", "--help"])
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Error: Could not import 'missing_one'")
+
+
+def test_unknown_command_says_that_there_is_no_application() -> None:
+    result = CliRunner().invoke(cli, ["missing"])
+    assert result.exit_code == 2
+    assert "Error: Could not find an application" in result.stderr
+
+
+@pytest.mark.parametrize("port", ["80000", "-1"])
+def test_port_that_no_socket_has_is_refused(port: str, served: list[Any]) -> None:
+    result = CliRunner().invoke(cli, ["-A", "hello", "run", "-p", port])
+    assert (result.exit_code, served) == (2, [])
+    assert f"{port} is not in the range" in result.stderr
+
+
+@pytest.mark.parametrize("loop", ["trio", "uvloop"])
+def test_loop_that_is_not_installed_is_an_error_that_says_what_to_install(
+    loop: str, served: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_run.importlib.util, "find_spec", lambda name: None)
+    result = CliRunner().invoke(cli, ["-A", "hello", "run", "--loop", loop])
+    assert (result.exit_code, served) == (2, [])
+    assert f"the package {loop} is not installed: pip install {loop}" in result.stderr
+    assert CliRunner().invoke(cli, ["-A", "hello", "run", "--loop", "asyncio"]).exit_code == 0
+
+
+def test_application_in_the_place_of_an_argument_is_an_error_that_says_where_it_goes(served: list[Any]) -> None:
+    result = CliRunner().invoke(cli, ["run", "hello", "--debug"])
+    assert (result.exit_code, served) == (2, [])
+    assert "Got unexpected extra argument (hello)" in result.stderr
+    assert "'duoflask --app hello run'" in result.stderr
+    result = CliRunner().invoke(cli, ["-A", "hello", "run", "x", "y"])
+    assert "Got unexpected extra arguments (x y)" in result.stderr
 
 
 def test_version_is_shown() -> None:

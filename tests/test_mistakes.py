@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import types
 from typing import Any
 
 import anyio
+import jinja2
 import pytest
 
 import duoflask
+from duoflask.local import LocalProxy
 from duoflask.routing import RequestRedirect
+from duoflask.views import MethodView
 
 
 def make_app() -> duoflask.Flask:
@@ -68,7 +73,7 @@ def test_error_handler_that_returns_none(client: Any) -> None:
 def test_view_that_returns_a_number(client: Any) -> None:
     app = make_app()
     app.add_url_rule("/", "view", lambda: 3)
-    says(error_of(client, app), "it was a int", "expected a str")
+    says(error_of(client, app), "it was of the type 'int'", "expected a str")
 
 
 # -- registration
@@ -135,6 +140,185 @@ def test_misspelt_rule_is_an_error_where_it_is_registered(rule: str, part: str) 
     with pytest.raises((ValueError, LookupError)) as caught:
         make_app().add_url_rule(rule, "view", lambda **kwargs: "")
     says(str(caught.value), part)
+
+
+@pytest.mark.parametrize("name", ["route", "get", "post", "put", "delete", "patch", "endpoint", "errorhandler"])
+@pytest.mark.parametrize("make", [make_app, lambda: duoflask.Blueprint("shop", "shop")])
+def test_decorator_without_its_parentheses(name: str, make: Any) -> None:
+    def view() -> str:
+        return ""
+
+    with pytest.raises(TypeError) as caught:
+        getattr(make(), name)(view)
+    says(str(caught.value), "view", "nothing would be registered", f"Write @app.{name}(", " above the function")
+
+
+def test_app_errorhandler_without_its_parentheses() -> None:
+    with pytest.raises(TypeError, match=r"Write @blueprint\.app_errorhandler\(404\)"):
+        duoflask.Blueprint("shop", "shop").app_errorhandler(print)  # type: ignore[arg-type]
+
+
+def test_class_in_place_of_a_rule() -> None:
+    with pytest.raises(TypeError, match=r"Write @app\.route\('/path'\)"):
+        make_app().route(MethodView)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda app, blueprint: app.before_request(5),
+        lambda app, blueprint: app.after_request({}),
+        lambda app, blueprint: app.url_defaults(None),
+        lambda app, blueprint: app.context_processor({"a": 1}),
+        lambda app, blueprint: app.teardown_appcontext("close"),
+        lambda app, blueprint: app.shell_context_processor({}),
+        lambda app, blueprint: app.route("/")("page"),
+        lambda app, blueprint: app.endpoint("x")(None),
+        lambda app, blueprint: app.errorhandler(404)(None),
+        lambda app, blueprint: app.register_error_handler(KeyError, "page"),
+        lambda app, blueprint: app.template_filter("x")(5),
+        lambda app, blueprint: app.add_template_test(5, "x"),
+        lambda app, blueprint: blueprint.before_app_request(5),
+        lambda app, blueprint: blueprint.app_errorhandler(404)(None),
+        lambda app, blueprint: blueprint.add_app_template_filter(5, "x"),
+        lambda app, blueprint: blueprint.add_url_rule("/", "x", "page"),
+        lambda app, blueprint: blueprint.record(5),
+    ],
+)
+def test_something_that_cannot_be_called(register: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        register(make_app(), duoflask.Blueprint("shop", "shop"))
+    says(str(caught.value), "invalid", "expected a function or another callable", "got ", "Pass the function itself")
+
+
+def test_route_over_a_decorator_that_returns_nothing() -> None:
+    with pytest.raises(AssertionError, match="got None.*has to return the function"):
+        make_app().route("/")(None)  # type: ignore[type-var]
+
+
+class Answering:
+    """A callable without a name."""
+
+    def __call__(self, **values: Any) -> str:
+        return "called"
+
+
+def wsgi_page(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"called"]
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        Answering(),
+        functools.partial(lambda answer: answer, "called"),
+        LocalProxy(lambda: lambda: "called"),
+        Answering().__call__,
+        type("Page", (MethodView,), {"get": lambda self: "called"}).as_view("page"),
+        lambda: wsgi_page,
+    ],
+)
+def test_every_kind_of_callable_is_a_view(view: Any, client: Any) -> None:
+    app = make_app()
+    app.route("/", endpoint="page")(view)
+    assert client(app).get("/").text == "called"
+
+
+@pytest.mark.parametrize(
+    "hook", [Answering(), functools.partial(lambda answer: answer, "called"), LocalProxy(lambda: lambda: "called")]
+)
+def test_every_kind_of_callable_is_a_hook(hook: Any, client: Any) -> None:
+    app = make_app()
+    app.add_url_rule("/", "page", lambda: "view")
+    app.before_request(hook)
+    assert client(app).get("/").text == "called"
+
+
+def test_proxy_of_nothing_yet_may_be_registered() -> None:
+    def nothing() -> Any:
+        raise RuntimeError("not yet")
+
+    make_app().before_request(LocalProxy(nothing))
+
+
+@pytest.mark.parametrize("make", [make_app, lambda: duoflask.Blueprint("outer", "outer")])
+def test_module_in_place_of_its_blueprint(make: Any) -> None:
+    module = types.ModuleType("shop.auth")
+    with pytest.raises(TypeError, match=r"<module 'shop.auth'>\. Write register_blueprint\(auth\.bp\)"):
+        make().register_blueprint(module)
+    module.pages = duoflask.Blueprint("auth", "auth")  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match=r"Write register_blueprint\(auth\.pages\)"):
+        make().register_blueprint(module)
+
+
+# -- what a rule calls its view with
+
+
+def notes_of(client: Any, app: Any, path: str) -> list[str]:
+    with pytest.raises(TypeError) as caught:
+        client(app).get(path)
+    return getattr(caught.value, "__notes__", [])
+
+
+def passing_on(f: Any) -> Any:
+    @functools.wraps(f)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return f(*args, **kwargs)
+
+    return wrapper
+
+
+@pytest.mark.parametrize("decorate", [lambda f: f, passing_on, functools.partial])
+@pytest.mark.parametrize("colour", ["def", "async def"])
+def test_view_without_the_argument_of_its_rule(colour: str, decorate: Any, client: Any) -> None:
+    app = make_app()
+
+    def user(nick: str) -> str:
+        return nick
+
+    async def async_user() -> str:
+        return ""
+
+    view = user if colour == "def" else async_user
+    app.add_url_rule("/u/<name>", "user", decorate(view))
+    (note,) = notes_of(client, app, "/u/x")
+    says(note, "'/u/<name>'", "(endpoint 'user')", f"{view.__qualname__}()", "(name)", "or change the rule")
+
+
+def test_view_with_an_argument_that_its_rule_lacks(client: Any) -> None:
+    app = make_app()
+    app.add_url_rule("/", "user", lambda name: name)
+    says(notes_of(client, app, "/")[0], "The rule '/'", "with the arguments ()")
+
+
+@pytest.mark.parametrize("colour", ["def", "async def"])
+def test_method_of_a_view_class_without_the_argument_of_its_rule(colour: str, client: Any) -> None:
+    class Page(MethodView):
+        def get(self) -> str:
+            return ""
+
+    class AsyncPage(MethodView):
+        async def get(self) -> str:
+            return ""
+
+    app = make_app()
+    app.add_url_rule("/<int:id>", view_func=(Page if colour == "def" else AsyncPage).as_view("page"))
+    says(notes_of(client, app, "/1")[0], "'/<int:id>'", "Page.get()", "(id)")
+
+
+def test_wrong_call_inside_a_view_says_nothing_about_the_rule(client: Any) -> None:
+    app = make_app()
+
+    def send(name: str) -> str:
+        def inner() -> str:
+            return ""
+
+        inner.__qualname__ = send.__qualname__
+        return inner(name=name)  # type: ignore[call-arg]
+
+    app.add_url_rule("/<name>", "send", send)
+    assert notes_of(client, app, "/x") == []
 
 
 def test_unknown_option_of_a_rule() -> None:
@@ -304,6 +488,76 @@ def test_async_body_read_by_a_def_hook(client: Any) -> None:
         return response
 
     says(error_of(client, app), "async iterable", "await response.make_sequence_async()")
+
+
+def test_value_that_the_converter_of_a_url_does_not_take(client: Any) -> None:
+    app = make_app()
+    app.add_url_rule("/item/<int:id>", "item", lambda id: "")
+    app.add_url_rule("/", "index", lambda: duoflask.url_for("item", id="abc"))
+    with pytest.raises(ValueError, match="invalid literal for int") as caught:
+        client(app).get("/")
+    (note,) = caught.value.__notes__
+    says(note, "placeholder 'id'", "'/item/<int:id>'", "endpoint 'item'", "'abc'")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "got"),
+    [
+        ("SECRET_KEY", 5, "got the type 'int'"),
+        ("SECRET_KEY", [b"secret"], "got the type 'list'"),
+        ("SECRET_KEY_FALLBACKS", ["secret", 5], "in its list; got the type 'int'"),
+    ],
+)
+@pytest.mark.parametrize("colour", ["def", "async def"])
+def test_key_of_a_type_that_signs_nothing(name: str, value: Any, got: str, colour: str, client: Any) -> None:
+    app = make_app()
+    app.secret_key = "for tests"
+    app.config[name] = value
+
+    async def view() -> str:
+        return str(duoflask.session)
+
+    app.add_url_rule("/", "view", (lambda: str(duoflask.session)) if colour == "def" else view)
+    text = error_of(client, app)
+    says(text, f"invalid {name}", "expected str or bytes", got, "secrets.token_hex()")
+    assert "secret'" not in text  # what is in it stays a secret
+
+
+@pytest.mark.parametrize("key", ["text", b"bytes", bytearray(b"bytes"), type("Key", (str,), {})("text")])
+def test_key_of_every_type_that_signs(key: Any, client: Any) -> None:
+    app = make_app()
+    app.secret_key = key
+    app.add_url_rule("/", "view", lambda: duoflask.session.__setitem__("a", 1) or "signed")
+    assert "session=" in client(app).get("/").headers["Set-Cookie"]
+
+
+def test_key_that_signs_nothing_is_no_error_without_a_session(client: Any) -> None:
+    app = make_app()
+    app.secret_key = 5
+    app.add_url_rule("/", "view", lambda: "x")
+    assert client(app).get("/").text == "x"
+
+
+@pytest.mark.parametrize(
+    ("render", "named"),
+    [
+        (lambda: duoflask.render_template_string("{{ helper() }}"), "the text given to render_template_string"),
+        (lambda: duoflask.current_app.jinja_env.get_template("page.html").render(), "the template 'page.html'"),
+    ],
+)
+def test_async_function_called_by_a_sync_template_on_the_loop(render: Any, named: str, client: Any) -> None:
+    app = make_app()
+    app.jinja_env.loader = jinja2.DictLoader({"page.html": "{{ helper() }}"})
+
+    @app.template_global()
+    async def helper() -> str:
+        return "x"
+
+    @app.route("/")
+    async def view() -> str:
+        return render()
+
+    says(error_of(client, app), f"helper(), which {named} calls,")
 
 
 def test_session_without_a_secret_key(client: Any) -> None:

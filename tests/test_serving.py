@@ -217,6 +217,30 @@ def test_run_simple_serves_until_sigint(tmp_path: Path) -> None:
         process.communicate()
 
 
+@pytest.mark.parametrize("options", [{}, {"use_reloader": True}])
+def test_address_in_use_is_one_line_and_ends_the_program(
+    options: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WERKZEUG_RUN_MAIN", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit) as caught:
+            serving.run_simple("127.0.0.1", port, hello, **options)
+    assert caught.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Error: cannot listen on 127.0.0.1:{port}: ")
+    assert line.endswith(f"choose another port: app.run(port={port + 1})")
+
+
+def test_other_errors_of_the_system_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*args: Any, **options: Any) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "key.pem")
+
+    monkeypatch.setattr("duoflask.serving.run_development", run)
+    with pytest.raises(FileNotFoundError):
+        serving.run_simple("127.0.0.1", 0, hello)
+
+
 def test_reloader_calls_the_function_in_its_child(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")

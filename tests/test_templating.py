@@ -32,6 +32,8 @@ from duoflask.templating import (
     stream_template_string_async,
 )
 
+from .pages import Page
+
 TWIN = r"await render_template_async\(\.\.\.\)"
 
 
@@ -877,12 +879,12 @@ def test_template_engine_is_imported_at_the_first_template() -> None:
 # -- the page about it
 
 
-def test_page_about_templates_says_what_happens(client: Any, tmp_path: Path) -> None:
-    app = make_app(tmp_path, hello__html="Hello {{ name }}")
-    page = (Path(__file__).parents[1] / "docs" / "templates.md").read_text()
-    code = "\n".join(line[4:] for line in page.splitlines() if line.startswith("    ") or not line)
-    exec(compile(code, "templates.md", "exec"), {**globals(), "app": app})
-    tester = client(app)
+def test_page_about_templates_says_what_happens(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page("templates")
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "hello.html").write_text("Hello {{ name }}")
+    monkeypatch.chdir(tmp_path)  # an application whose module has no file looks there
+    tester = client(page.run("\n\n".join(page.indented))["app"])
     assert tester.get("/hello/you").text == "Hello you"
     assert tester.get("/text/<").text == "Hello &lt; at /text/&lt;"
     assert tester.get("/visitors").text == "WE HAD 42 at example"

@@ -12,7 +12,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +34,7 @@ __all__ = [
 _NAMES = ("app", "application")
 _FACTORIES = ("create_app", "make_app")
 _FILES = ("wsgi.py", "app.py")
+_FOREIGN = frozenset({"flask.app.Flask", "quart.app.Quart"})
 
 
 class NoAppException(click.UsageError):
@@ -41,6 +42,9 @@ class NoAppException(click.UsageError):
 
     ends_reloader = True
     """Whether it is the command line that is wrong, and no change of the code that a reloader waits for helps."""
+
+    names_nothing = False
+    """Whether no application was named, and the folder has none under a usual name."""
 
 
 def _is_app(value: object) -> bool:
@@ -67,6 +71,7 @@ def find_best_app(module: ModuleType) -> Any:
     if len(found) == 1:
         return next(iter(found.values()))
     where = module.__name__
+    _refuse_foreign(where, vars(module).items())
     if found:
         raise NoAppException(
             f"Found {len(found)} applications in module '{where}'. Say which: '--app {where}:name' with its name there."
@@ -86,11 +91,25 @@ def find_best_app(module: ModuleType) -> Any:
             ) from exc
         if _is_app(app):
             return app
+        _refuse_foreign(where, [(f"{name}()", app)])
     raise NoAppException(
         f"No application in module '{where}': looked for {_quoted(_NAMES)}, one instance under any name, "
         f"and the factories {_quoted(_FACTORIES)}. "
         f"Say where it is: '--app {where}:name', or '--app \"{where}:factory(...)\"'."
     )
+
+
+def _refuse_foreign(where: str, values: Iterable[tuple[str, Any]]) -> None:
+    """Say what to do about an application of Flask's or of Quart's."""
+    for name, value in values:
+        found = _FOREIGN & {f"{cls.__module__}.{cls.__qualname__}" for cls in type(value).__mro__}
+        if found:
+            kind = "flask.Flask" if "flask.app.Flask" in found else "quart.Quart"
+            patch = ", or put 'import duoflask.flask_patch' before its imports" if kind == "flask.Flask" else ""
+            raise NoAppException(
+                f"'{where}:{name}' is no application of duoflask's: it is a {kind}. "
+                f"Run 'duoflask migrate .', which shows what to change{patch}."
+            )
 
 
 def _quoted(names: tuple[str, ...]) -> str:
@@ -134,6 +153,7 @@ def find_app_by_string(module: ModuleType, app_name: str) -> Any:
         app = value
     if _is_app(app):
         return app
+    _refuse_foreign(where, [(app_name, app)])
     raise NoAppException(
         f"'{where}:{app_name}' is no application; expected an instance of DuoFlask; got {type(app).__name__}."
     )
@@ -252,11 +272,13 @@ class ScriptInfo:
                 app = locate_app(prepare_import(file), None, raise_if_not_found=False)
                 if app is not None:
                     return app
-        raise NoAppException(
+        error = NoAppException(
             "Could not find an application: neither '--app' nor DUOFLASK_APP or FLASK_APP is set, "
             f"and {os.getcwd()} has neither {' nor '.join(_FILES)}. "
             "Write 'duoflask --app module run', for example '--app hello' for hello.py."
         )
+        error.names_nothing = True
+        raise error
 
 
 def _split_import_path(text: str) -> tuple[str, str | None]:

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .scaffold import _adding_decorator, setupmethod
+from .scaffold import _adding_decorator, _require_argument, _require_callable, setupmethod
 from .websocket_routes import WebsocketRoutes
 
 __all__ = ["AppRecorders"]
@@ -28,6 +28,7 @@ class AppRecorders(WebsocketRoutes):
         """Add a function to a registry of the app; without one, return the decorator that does."""
         if f is None:
             return functools.partial(self._for_app, registry, inline=inline)
+        _require_callable("hook", f)
 
         def register(state: Any) -> None:
             if inline:
@@ -115,8 +116,10 @@ class AppRecorders(WebsocketRoutes):
     @setupmethod
     def app_errorhandler(self, code: type[Exception] | int) -> Callable[[_F], _F]:
         """Like `errorhandler`, for every request of the app."""
+        _require_argument("blueprint.app_errorhandler", code, "404", type)
 
         def decorator(f: _F) -> _F:
+            _require_callable("error handler", f)
             self.record_once(lambda state: state.app.register_error_handler(code, f))
             return f
 
@@ -132,6 +135,7 @@ class AppRecorders(WebsocketRoutes):
     @setupmethod
     def add_app_template_filter(self, f: Callable[..., Any], name: str | None = None) -> None:
         """Register a filter of all templates."""
+        _require_callable("template filter", f)
         self.record_once(lambda state: state.app.add_template_filter(f, name))
 
     @setupmethod
@@ -142,6 +146,7 @@ class AppRecorders(WebsocketRoutes):
     @setupmethod
     def add_app_template_test(self, f: Callable[..., Any], name: str | None = None) -> None:
         """Register a test of all templates."""
+        _require_callable("template test", f)
         self.record_once(lambda state: state.app.add_template_test(f, name))
 
     @setupmethod

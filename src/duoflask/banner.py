@@ -49,7 +49,9 @@ def found_path(application: Any, import_path: str | None) -> str | None:
     """
     if import_path is not None and ":" in import_path:
         return import_path
-    names = [import_path] if import_path is not None else ["wsgi", "app", "__main__"]
+    names = (
+        [import_path] if import_path is not None else ["__main__", "wsgi", "app"]
+    )  # the program that was started first
     modules = [module for name in names if (module := _module_of(name)) is not None]
     for module in modules:
         values = vars(module)

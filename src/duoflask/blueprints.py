@@ -12,7 +12,7 @@ from functools import update_wrapper
 from typing import Any, Final, TypeVar
 
 from .app_recorders import AppRecorders
-from .scaffold import _endpoint_from_view_func, setupmethod
+from .scaffold import _endpoint_from_view_func, _require_blueprint, _require_callable, setupmethod
 from .typing import App
 
 __all__ = ["Blueprint", "BlueprintSetupState"]
@@ -147,6 +147,7 @@ class Blueprint(AppRecorders):
     @setupmethod
     def record(self, func: Callable[[BlueprintSetupState], Any]) -> None:
         """Have a function called with the state of each registration."""
+        _require_callable("function to record", func)
         self.deferred_functions.append(func)
 
     @setupmethod
@@ -175,7 +176,9 @@ class Blueprint(AppRecorders):
 
         Raises:
             ValueError: It is this one.
+            TypeError: It is no blueprint, such as the module that makes one.
         """
+        _require_blueprint(blueprint)
         if blueprint is self:
             raise ValueError(f"the blueprint {self.name!r} cannot be registered on itself; make a second one")
         self._blueprints.append((blueprint, options))
@@ -248,9 +251,12 @@ class Blueprint(AppRecorders):
 
         Raises:
             ValueError: The endpoint, or the name of the view function, has a dot.
+            TypeError: The view function cannot be called.
         """
         if endpoint:
             _require_no_dot("endpoint", endpoint)
+        if view_func is not None:
+            _require_callable("view function", view_func)
         if view_func is not None and hasattr(view_func, "__name__"):
             _require_no_dot("name of a view function", view_func.__name__)
         self.record(

@@ -63,6 +63,10 @@ __all__ = [
     "with_appcontext",
 ]
 
+# Said on the help page, which needs no application.
+_NO_APP_YET = (
+    " * Tip: no application is named here (--app, DUOFLASK_APP, FLASK_APP), so its own commands are not listed.\n"
+)
 _DOTENV_FILES = (".env", ".flaskenv")
 # The plug-ins of Flask's are loaded for an application that stands in for Flask only: they import flask themselves.
 OWN_PLUGINS, FLASK_PLUGINS, FLASK_PATCH = "duoflask.commands", "flask.commands", "duoflask.flask_patch"
@@ -225,12 +229,15 @@ class FlaskGroup(AppGroup):
             except Exception as exc:
                 click.secho(f"Error: the plug-in {entry.value!r} ({group}) is left out: {exc}\n", err=True, fg="red")
 
-    def _app_commands(self, ctx: click.Context) -> click.Group | None:
+    def _app_commands(self, ctx: click.Context, is_needed: bool = True) -> click.Group | None:
         """Return the application's group; None, and a word on stderr, without an application."""
         try:
             app = ctx.ensure_object(ScriptInfo).load_app()
         except click.UsageError as exc:
-            click.secho(f"Error: {exc.format_message()}\n", err=True, fg="red")
+            if not is_needed and getattr(exc, "names_nothing", False):
+                click.echo(_NO_APP_YET, err=True)
+            else:
+                click.secho(f"Error: {exc.format_message()}\n", err=True, fg="red")
             return None
         group = getattr(app, "cli", None)
         return group if isinstance(group, click.Group) else None
@@ -255,7 +262,7 @@ class FlaskGroup(AppGroup):
         self._load_plugins(OWN_PLUGINS)
         names: set[str] = set()
         try:
-            group = self._app_commands(ctx)
+            group = self._app_commands(ctx, is_needed=False)
             names.update(group.list_commands(ctx) if group is not None else ())
         except Exception:
             # The help page must come even if the application cannot be imported.

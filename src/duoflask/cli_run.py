@@ -5,6 +5,7 @@ Knows the application as what a `ScriptInfo` loads.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import ssl
 from typing import Any
@@ -51,12 +52,25 @@ def _pair_key(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     return value
 
 
-@click.command("run", short_help="Serve the application.")
+def _installed_loop(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Check that the loop's package is there."""
+    if value != "asyncio" and importlib.util.find_spec(value) is None:
+        raise click.BadParameter(f"the package {value} is not installed: pip install {value}", ctx, param)
+    return value
+
+
+@click.command("run", short_help="Serve the application.", context_settings={"allow_extra_args": True})
 @click.option("-h", "--host", default="127.0.0.1", envvar=_variables("HOST"), show_default=True)
-@click.option("-p", "--port", default=5000, envvar=_variables("PORT"), show_default=True)
+@click.option("-p", "--port", type=click.IntRange(0, 65535), default=5000, envvar=_variables("PORT"), show_default=True)
 @click.option("--uds", metavar="PATH", help="Listen on a unix socket instead.")
 @click.option("--interface", type=click.Choice(["asgi", "wsgi"]), default="asgi", show_default=True)
-@click.option("--loop", type=click.Choice(["asyncio", "trio", "uvloop"]), default="asyncio", show_default=True)
+@click.option(
+    "--loop",
+    type=click.Choice(["asyncio", "trio", "uvloop"]),
+    default="asyncio",
+    show_default=True,
+    callback=_installed_loop,
+)
 @click.option("--debug/--no-debug", default=None, expose_value=False, callback=set_debug, help="Set debug mode.")
 @click.option(
     "--cert",
@@ -102,6 +116,12 @@ def run_command(
 
     In debug mode it restarts on changes, open pages reload by themselves, and a page explains what was raised.
     """
+    if ctx.args:  # click would not say where the name of an application goes
+        raise click.UsageError(
+            f"Got unexpected extra argument{'s' * (len(ctx.args) > 1)} ({' '.join(ctx.args)}). "
+            f"If it names the application, write 'duoflask --app {ctx.args[0]} run'.",
+            ctx,
+        )
     info = ctx.ensure_object(ScriptInfo)
     debug = get_debug_flag()
     del options["with_threads"]

@@ -11,6 +11,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from .bridge import starts_on_loop
+from .ctx import _cv_app
 from .exceptions import HTTPException, NotFound
 from .timeouts import dispatch_within, is_limited
 from .typing import App
@@ -54,6 +55,8 @@ OVERRIDE_POINTS: Final = frozenset(
 )
 
 
+# How many decorators a view is looked for below: an object may claim to wrap another without end.
+_MAX_WRAPPED: Final = 20
 _SAY_IN_MISSING: Final = frozenset(
     {"handle_http_exception", "handle_user_exception", "raise_routing_exception", "trap_http_exception"}
 )
@@ -223,9 +226,14 @@ def context_processors(app: App, blueprints: tuple[str, ...]) -> tuple[Step, ...
 def find_error_handler(app: App, error: Exception, blueprints: Iterable[str]) -> Callable[[Any], Any] | None:
     """The handler for an error.
 
-    By code before by class, by blueprint before the app, by the nearest class (Flask's order).
+    By code before by class, by blueprint before the app, by the nearest class (Flask's order). A TypeError of the call
+    of the view itself gets a note that names the rule.
     """
-    code = getattr(error, "code", None) if isinstance(error, HTTPException) else None
+    code: int | None = None
+    if isinstance(error, HTTPException):
+        code = getattr(error, "code", None)
+    elif type(error) is TypeError:
+        _note_call(error)
     names: tuple[str | None, ...] = (*blueprints, None)
     spec = app.error_handler_spec
     for key in (code, None) if code is not None else (None,):
@@ -237,4 +245,41 @@ def find_error_handler(app: App, error: Exception, blueprints: Iterable[str]) ->
                 handler = handlers.get(kind)
                 if handler is not None:
                     return handler  # type: ignore[no-any-return]
+    return None
+
+
+def _note_call(error: TypeError) -> None:
+    """Add to the error of a view's call what the rule calls it with, unless the view has been entered."""
+    ctx = _cv_app.get(None)
+    rule = None if ctx is None else ctx.rule
+    message = error.args[0] if error.args else None
+    if ctx is None or rule is None or not isinstance(message, str) or hasattr(error, "__notes__"):
+        return
+    name, called, _ = message.partition("() ")
+    function = _part_of(ctx.app.view_functions.get(rule.endpoint or ""), name) if called else None
+    code = getattr(function, "__code__", None)
+    traceback = error.__traceback__
+    while traceback is not None and code is not None:
+        if traceback.tb_frame.f_code is code:
+            return
+        traceback = traceback.tb_next
+    if code is not None:
+        values = ctx.view_args if ctx._request is None else ctx._request.view_args
+        names = ", ".join(map(str, values or ()))
+        error.add_note(
+            f"The rule {str(rule)!r} (endpoint {rule.endpoint!r}) calls {name}() with the arguments ({names}). Give "
+            "the view parameters of just these names, or change the rule."
+        )
+
+
+def _part_of(view: Any, name: str) -> Any:
+    """The function of a view that an error names: itself, what it wraps, or a method of its class; else None."""
+    kind = getattr(view, "view_class", None)
+    view = getattr(view, "func", view)  # of a partial
+    method = getattr(kind, name.rpartition(".")[2], None)
+    for function in (view, method, None if view is None else type(view).__call__):
+        for _ in range(_MAX_WRAPPED):
+            function = getattr(function, "__wrapped__", function)
+        if getattr(function, "__qualname__", None) == name:
+            return function
     return None

@@ -17,7 +17,7 @@ from .flashing import get_flashed_messages
 from .globals import g, request, session
 from .lazy import LazyModule
 from .plans import Step, context_processors
-from .scaffold import _adding_decorator, setupmethod
+from .scaffold import _adding_decorator, _require_blueprint, _require_callable, setupmethod
 from .template_context import OUTSIDE_REQUEST, WITHIN_REQUEST, default_processor, settled
 from .typing import App
 from .unmatched import prefix_map
@@ -84,7 +84,9 @@ class Registration(WebsocketRoutes):
         Raises:
             ValueError: There is a blueprint of this name.
             ValueError, LookupError: A misspelt rule or prefix.
+            TypeError: It is no blueprint, such as the module that makes one.
         """
+        _require_blueprint(blueprint)
         blueprint.register(cast("App", self), options)
         prefix_map(cast("App", self))  # a prefix that cannot be matched is an error here, not at the first request
 
@@ -97,6 +99,7 @@ class Registration(WebsocketRoutes):
     @setupmethod
     def shell_context_processor(self, f: _F) -> _F:
         """Register a function whose dict is added to the names that `duoflask shell` knows."""
+        _require_callable("shell context processor", f)
         self.shell_context_processors.append(f)
         return f
 
@@ -121,6 +124,7 @@ class Registration(WebsocketRoutes):
     @setupmethod
     def add_template_filter(self, f: Callable[..., Any], name: str | None = None) -> None:
         """Register a filter; one that is `def` and blocks also blocks `render_template_async`."""
+        _require_callable("template filter", f)
         self.jinja_env.filters[name or f.__name__] = f
 
     @setupmethod
@@ -135,6 +139,7 @@ class Registration(WebsocketRoutes):
     @setupmethod
     def add_template_test(self, f: Callable[..., Any], name: str | None = None) -> None:
         """Register a test."""
+        _require_callable("template test", f)
         self.jinja_env.tests[name or f.__name__] = f
 
     @setupmethod

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from .exceptions import HTTPException, default_exceptions
@@ -41,9 +42,55 @@ def setupmethod(method: _F) -> _F:
     return cast(_F, checked)
 
 
+def _require_callable(what: str, f: Any) -> None:
+    """Refuse what cannot be called, where it is registered, not at the first request.
+
+    Raises:
+        TypeError: It is no function, nor anything else that can be called.
+    """
+    if not callable(f):
+        raise TypeError(
+            f"invalid {what}; expected a function or another callable; got {f!r}, which could never be called. Pass "
+            "the function itself, not what it returns; a decorator between has to return the function that it makes."
+        )
+
+
+def _require_argument(decorator: str, argument: Any, example: str, usual: type = str) -> None:
+    """Refuse a function in the place of a decorator's argument: its parentheses were forgotten.
+
+    Raises:
+        TypeError: It is a function.
+    """
+    if callable(argument) and not isinstance(argument, usual):
+        raise TypeError(
+            f"'{decorator}' got the function {getattr(argument, '__qualname__', argument)!r} instead of its argument, "
+            f"so nothing would be registered. Write @{decorator}({example}) above the function."
+        )
+
+
+def _require_blueprint(blueprint: Any) -> None:
+    """Refuse what has nothing to register.
+
+    Raises:
+        TypeError: It is no blueprint, such as the module that makes one.
+    """
+    if hasattr(blueprint, "register"):
+        return
+    advice = "a Blueprint(name, __name__)"
+    if isinstance(blueprint, ModuleType):
+        names = [name for name, value in vars(blueprint).items() if hasattr(value, "deferred_functions")]
+        advice = f"{blueprint.__name__.rpartition('.')[2]}.{names[0] if names else 'bp'}"
+    raise TypeError(f"invalid blueprint; expected a Blueprint; got {blueprint!r}. Write register_blueprint({advice}).")
+
+
 def _endpoint_from_view_func(view_func: RouteCallable) -> str:
     """The default endpoint of a view function: its name."""
     name = getattr(view_func, "__name__", None)
+    if view_func is None:
+        raise AssertionError(
+            "expected a view function when no endpoint is given; got None. Pass view_func or endpoint; a decorator "
+            "below '@app.route' has to return the function that it makes."
+        )
     if name is None:
         raise AssertionError(
             f"expected a view function with a name when no endpoint is given; got {view_func!r}. "
@@ -146,6 +193,7 @@ class Scaffold(Folders):
     # -- routes
 
     def _method_route(self, method: str, rule: str, options: dict[str, Any]) -> Callable[[_F], _F]:
+        _require_argument(f"app.{method.lower()}", rule, "'/path'")
         if "methods" in options:
             raise TypeError(f"use the 'route' decorator to name methods; '{method.lower()}' stands for one")
         return self.route(rule, methods=[method], **options)
@@ -187,9 +235,15 @@ class Scaffold(Folders):
                 `session=False` (a session kept elsewhere is not read before the view),
                 `timeout` (seconds for hooks and view; instead of REQUEST_TIMEOUT; None for no limit) and
                 `inline=True` (a `def` view runs on the event loop under ASGI: it must not block).
+
+        Raises:
+            TypeError: The rule is a function, because the parentheses were forgotten; or the view is none.
         """
+        _require_argument("app.route", rule, "'/path'")
 
         def decorator(f: _F) -> _F:
+            if f is not None:
+                _require_callable("view function", f)
             endpoint = options.pop("endpoint", None)
             self.add_url_rule(rule, endpoint, f, **options)
             return f
@@ -210,8 +264,10 @@ class Scaffold(Folders):
     @setupmethod
     def endpoint(self, endpoint: str) -> Callable[[_F], _F]:
         """Register the decorated function as the view for an endpoint."""
+        _require_argument("app.endpoint", endpoint, "'name'")
 
         def decorator(f: _F) -> _F:
+            _require_callable("view function", f)
             self.view_functions[endpoint] = f
             return f
 
@@ -223,6 +279,7 @@ class Scaffold(Folders):
         """Add a hook; without one, return the decorator that does."""
         if f is None:
             return functools.partial(self._register, functions, inline=inline)
+        _require_callable("hook", f)
         if inline:
             self._inline.add(f)
         functions.append(f)
@@ -270,6 +327,7 @@ class Scaffold(Folders):
     @setupmethod
     def url_defaults(self, f: _F) -> _F:
         """Register a function that may add values to every URL that is built, in place."""
+        _require_callable("hook", f)
         self.url_default_functions[None].append(f)
         return f
 
@@ -299,6 +357,7 @@ class Scaffold(Folders):
     @setupmethod
     def errorhandler(self, code_or_exception: type[Exception] | int) -> Callable[[_F], _F]:
         """Register the decorated function as the handler of a status code or an exception class."""
+        _require_argument("app.errorhandler", code_or_exception, "404", type)
 
         def decorator(f: _F) -> _F:
             self.register_error_handler(code_or_exception, f)
@@ -312,9 +371,10 @@ class Scaffold(Folders):
 
         Raises:
             ValueError: A code that no HTTP exception has, or a class that is no exception.
-            TypeError: Neither a code nor a class.
+            TypeError: Neither a code nor a class; or a handler that cannot be called.
         """
         exception, code = self._get_exc_class_and_code(code_or_exception)
+        _require_callable("error handler", f)
         self.error_handler_spec[None][code][exception] = f
 
     @staticmethod

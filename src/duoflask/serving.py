@@ -6,6 +6,7 @@ Owns the translation of arguments. What serves is `server`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -202,7 +203,8 @@ def run_simple(
             `duoflask.server.run`; Werkzeug's further ones are accepted for its sake.
 
     Raises:
-        OSError: The address cannot be had.
+        OSError: A file cannot be read.
+        SystemExit: The address cannot be had, which stderr says in one line; as Werkzeug's does.
         RuntimeError: "adhoc" without `cryptography`.
     """
     if ssl_context is not None:
@@ -214,7 +216,24 @@ def run_simple(
     if hostname.startswith("unix://"):
         options["uds"] = hostname[len("unix://") :]
     options.setdefault("interface", _interface(application))
-    run_development(lambda: application, hostname, port, **options)
+    try:
+        run_development(lambda: application, hostname, port, **options)
+    except OSError as exc:
+        told = _told(exc, port)
+        if told is None:
+            raise
+        sys.stderr.write(f"Error: {told}\n")
+        raise SystemExit(1) from None
+
+
+def _told(exc: OSError, port: int) -> str | None:
+    """What to say of an address that cannot be had; None for any other error."""
+    text = str(exc.strerror)
+    if not text.startswith("cannot listen on "):
+        return None
+    if exc.errno == errno.EADDRINUSE and 0 < port < 65535:
+        return f"{text}. Stop what listens there, or choose another port: app.run(port={port + 1})"
+    return text
 
 
 def serve_task(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import secrets
+import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -21,6 +24,9 @@ import duoflask
 from duoflask import Flask, flash, request, session
 from duoflask.cli import FlaskGroup
 from duoflask.doctor import Case, examine
+from duoflask.middleware import ProxyFix
+
+from ..pages import Page
 
 KEY = "0f3b6c1d9a7e45c2b8d10e6f"
 
@@ -165,13 +171,77 @@ def test_no_session_needs_no_key(view: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["dev", "secret", b"change me", "a" * 32, "short-but-odd", "development-key-1234", "only for development"]
+    "key",
+    [
+        *["dev", "secret", b"change me", "a" * 32, "short-but-odd", "development-key-1234", "only for development"],
+        *["at least 16 random bytes", "password123456789", "0123456789abcdef", "0123456789abcdef" * 2],
+        *["my-super-SECRET-KEY-1", "your-key-goes-here-now", b"abcdefghijklmnopqrstuvwxyz", "change-me-in-production"],
+    ],
 )
 def test_key_that_can_be_guessed_is_an_error(key: Any) -> None:
     app = sound()
     app.secret_key = key
     assert severity(app, "weak-secret-key") == "error"
     assert "weak-secret-key" not in codes(app, production=False)
+
+
+def test_random_keys_pass() -> None:
+    app = sound()
+    for _ in range(300):
+        for key in (
+            secrets.token_hex(16),
+            f"shop-secret-key-{secrets.token_hex(16)}",
+            secrets.token_urlsafe(24),
+            secrets.token_bytes(16),
+        ):
+            app.secret_key = key
+            told = codes(app)
+            # By chance begins like one that is known.
+            assert "weak-secret-key" not in told or str(key).lower().startswith(("dev", "your")), key
+
+
+def test_weak_key_beside_sessions_on_the_server_is_a_warning() -> None:
+    app = sound()
+    app.config["SESSION_STORE"] = "sqlite"
+    app.secret_key = "dev"
+    (found,) = [finding for finding in examine(Case(app)) if finding.code == "weak-secret-key"]
+    assert found.severity == "warning"
+    assert "signs sessions of any user" not in found.message and "SESSION_STORE" in found.message
+
+
+def test_middleware_around_wsgi_alone_is_a_warning() -> None:
+    app: Any = sound()
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)
+    for production in (True, False):
+        assert severity(app, "wsgi-only", production=production) == "warning"
+    (found,) = [finding for finding in examine(Case(app)) if finding.code == "wsgi-only"]
+    assert "ProxyFix.install(app, ...)" in found.advice
+    app.asgi_app = ProxyFix(app.asgi_app, x_for=1)
+    assert "wsgi-only" not in codes(app)
+
+
+def test_function_or_method_in_the_place_of_wsgi_app_is_a_warning() -> None:
+    app: Any = sound()
+    inner = app.wsgi_app
+
+    def around(environ: Any, start_response: Any) -> Any:
+        return inner(environ, start_response)
+
+    app.wsgi_app = around
+    (found,) = [finding for finding in examine(Case(app)) if finding.code == "wsgi-only"]
+    assert "around" in found.message and "app.asgi_app" in found.advice
+
+    class Own(Flask):
+        def wsgi_app(self, environ: Any, start_response: Any) -> Any:
+            return super().wsgi_app(environ, start_response)
+
+    assert severity(Own("own", template_folder=None, static_folder=None), "wsgi-only") == "warning"
+
+
+def test_middleware_installed_under_both_protocols_passes() -> None:
+    app = sound()
+    ProxyFix.install(app, x_for=1)
+    assert codes(app) == set()
 
 
 def test_debug_mode_that_others_can_reach_is_an_error() -> None:
@@ -353,3 +423,16 @@ def test_number_of_processes_comes_from_the_environment() -> None:
     assert invoke(app, "--workers", "2").exit_code == 1
     assert invoke(app, WEB_CONCURRENCY="3").exit_code == 1
     assert invoke(app, WEB_CONCURRENCY="many").exit_code == 0
+
+
+def test_sample_of_first_steps_is_what_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    blocks = Page("first-steps").indented
+    (program,) = [block for block in blocks if block.startswith("# slow.py")]
+    (sample,) = [block for block in blocks if block.startswith("$ duoflask --app slow doctor")]
+    (tmp_path / "slow.py").write_text(program)
+    monkeypatch.chdir(tmp_path)
+    for name in ("DUOFLASK_DEBUG", "FLASK_DEBUG", "WEB_CONCURRENCY"):
+        monkeypatch.delenv(name, raising=False)
+    command = [sys.executable, "-m", "duoflask", "--app", "slow", "doctor"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (1, sample.partition("\n")[2].strip())

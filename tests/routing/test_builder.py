@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from werkzeug import routing
 
 from duoflask.routing import BuildError, IntegerConverter, Map, MapAdapter, Rule
 
@@ -157,6 +158,34 @@ def test_recipe_makes_no_host_behind_an_empty_default_or_of_an_own_number() -> N
         assert bound.build("x", {"b": "/evil.example"}) == "/evil.example"
         assert bound.build("n", {"n": 1}) == "/1"
     assert set(url_map.recipes) == {"x", "n"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "kind"),
+    [
+        ("/<lang>/<int:id>", "abc", ValueError),
+        ("/<lang>/<int:id>", [1], TypeError),
+        ("/<lang>/<float:id>", "abc", ValueError),
+        ("/<lang>/<any(x, y):id>", "z", ValueError),
+    ],
+)
+def test_error_of_a_converter_names_placeholder_and_endpoint(rule: str, value: object, kind: type[Exception]) -> None:
+    bound, other = adapter(Rule(rule, endpoint="item")), routing.Map([routing.Rule(rule, endpoint="item")]).bind("h")
+    with pytest.raises(Exception) as expected:
+        other.build("item", {"lang": "de", "id": value})
+    for method in (None, "GET"):
+        with pytest.raises(kind) as caught:
+            bound.build("item", {"lang": "de", "id": value}, method)
+        assert type(caught.value) is type(expected.value) and str(caught.value) == str(expected.value)
+        (note,) = caught.value.__notes__
+        for part in ("placeholder 'id'", repr(rule), "endpoint 'item'", repr(value)):
+            assert part in note
+
+
+def test_error_of_a_converter_shows_no_more_than_the_beginning_of_a_value() -> None:
+    with pytest.raises(ValueError, match="int") as caught:
+        adapter(Rule("/<int:id>", endpoint="item")).build("item", {"id": "x" * 4000})
+    assert len(caught.value.__notes__[0]) < 300
 
 
 @pytest.mark.measures

@@ -9,10 +9,13 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import FunctionType
 from typing import Any, Final
 
+from ..asgi import serve_asgi
 from ..plans import side_of
+from ..wsgi import serve_wsgi
 from .code import app_functions, blocking_call, described, reads_bodies, unwrapped, uses_session
 from .findings import SEVERITIES, Finding
 
@@ -21,8 +24,30 @@ __all__ = ["Case", "examine", "is_loopback"]
 MIN_KEY: Final = 16  # bytes; 128 bits, as NIST SP 800-107 asks of an HMAC key
 MIN_DIFFERENT: Final = 6  # characters of a key that are not all alike
 _TEMPLATES: Final = (".html", ".htm", ".xml", ".xhtml", ".svg", ".txt", ".j2", ".jinja", ".jinja2")
+_SEPARATORS: Final = str.maketrans("", "", " -_.")
 _RANDOM: Final = "python -c 'import secrets; print(secrets.token_hex(32))'"
-_GUESSED: Final = ("changeme", "change-me", "change me", "only for development", "secret", "dev", "password", "default")
+_GUESSED_STARTS: Final = (
+    "dev",
+    "secret",
+    "change",
+    "password",
+    "default",
+    "qwerty",
+    "your-",
+    "your_",
+    "your ",
+    "replace",
+)
+# In lower case, without what separates words; what else a key has must do without them.
+_GUESSED_WORDS: Final = (
+    "onlyfordevelopment",
+    "randombytes",
+    "secretkey",
+    "mysecret",
+    "password",
+    "placeholder",
+    "changeme",
+)
 
 
 @dataclass(slots=True)
@@ -88,13 +113,55 @@ def _secret_key(case: Case) -> Iterator[Finding]:
     if not case.production:
         return
     text = key.decode("latin-1") if isinstance(key, bytes) else str(key)
-    guessed = any(word == text.lower() for word in _GUESSED) or text.lower().startswith(("dev", "secret", "change"))
-    if len(text) < MIN_KEY or len(set(text)) < MIN_DIFFERENT or guessed:
+    if _is_guessed(text):
+        stored = bool(case.app.config.get("SESSION_STORE"))
+        risk = (
+            "sessions are in SESSION_STORE and do not rest on it, what extensions sign with it does"
+            if stored
+            else "whoever knows it signs sessions of any user"
+        )
         yield Finding(
-            "error",
+            "warning" if stored else "error",
             "weak-secret-key",
-            f"SECRET_KEY can be guessed ({len(text)} characters): whoever knows it signs sessions of any user",
+            f"SECRET_KEY can be guessed ({len(text)} characters): {risk}",
             f"Take a random one from the environment: {_RANDOM}",
+        )
+
+
+def _is_guessed(key: str) -> bool:
+    """Whether a key is short, made of few characters or of runs such as `abcdef`, or known from documentation."""
+    pieces = 1 + sum(abs(ord(one) - ord(other)) > 1 for one, other in pairwise(key))
+    lower = key.lower()
+    rest = joined = lower.translate(_SEPARATORS)
+    for word in _GUESSED_WORDS:
+        rest = rest.replace(word, "")
+    return (
+        len(key) < MIN_KEY
+        or len(set(key)) < MIN_DIFFERENT
+        or pieces < MIN_DIFFERENT
+        or lower.startswith(_GUESSED_STARTS)
+        or (rest != joined and len(rest) < MIN_KEY)
+    )
+
+
+def _middleware(case: Case) -> Iterator[Finding]:
+    own, of_class = vars(case.app), type(case.app)
+    wsgi = "wsgi_app" in own or of_class.wsgi_app is not serve_wsgi
+    asgi = "asgi_app" in own or of_class.asgi_app is not serve_asgi
+    if wsgi and not asgi:
+        outer = own.get("wsgi_app", of_class.wsgi_app)
+        name = getattr(outer, "__qualname__", type(outer).__name__)
+        write = (
+            f"Write {name}.install(app, ...)"
+            if hasattr(outer, "install")  # one of duoflask.middleware
+            else "Write it as a duoflask.middleware.Middleware and install() it, or wrap app.asgi_app as well"
+        )
+        yield Finding(
+            "warning",
+            "wsgi-only",
+            f"{name} is around app.wsgi_app and nothing around app.asgi_app: under ASGI, as 'duoflask run' serves, it "
+            "does not run",
+            f"{write}; or serve by WSGI only.",
         )
 
 
@@ -259,5 +326,5 @@ def _templates(case: Case) -> Iterator[Finding]:
 
 
 Check = Callable[[Case], Iterator[Finding]]
-_ALWAYS: Final[tuple[Check, ...]] = (_secret_key, _debug, _rules, _blocking)
+_ALWAYS: Final[tuple[Check, ...]] = (_secret_key, _debug, _middleware, _rules, _blocking)
 _CHECKS: Final[tuple[Check, ...]] = (*_ALWAYS, _cookies, _hosts, _limits, _processes, _templates)

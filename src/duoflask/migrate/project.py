@@ -15,6 +15,7 @@ from typing import Final
 from .awaits import Awaits
 from .facts import PATCH, Facts, makes_app
 from .imports import Imports
+from .middleware import look_at_middleware
 from .names import ADAPTERS, advice
 from .quart_apps import look_at_quart
 from .scopes import Scopes
@@ -95,6 +96,7 @@ def _migrate(result: Result, source: Source, facts: Facts) -> bool:
     Awaits(source, scopes, imports, facts).rewrite()
     look_at_quart(source, scopes, imports, facts)
     _look_at_others(source, scopes)
+    look_at_middleware(source, scopes, imports)
     patch = bool(facts.extensions) and not facts.patched and makes_app(source)
     if patch:
         _put_patch(source)

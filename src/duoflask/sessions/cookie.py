@@ -80,9 +80,15 @@ class SecureCookieSessionInterface(SessionInterface):
         secret: Any, fallbacks: Any, salt: Any, key_derivation: str, digest_method: Any, serializer: Any
     ) -> URLSafeTimedSerializer:
         keys = [*(fallbacks or ()), secret]  # itsdangerous signs with the last
-        return signing.KeptSerializer(
-            keys, salt, serializer, key_derivation=key_derivation, digest_method=digest_method
-        )
+        try:
+            return signing.KeptSerializer(
+                keys, salt, serializer, key_derivation=key_derivation, digest_method=digest_method
+            )
+        except TypeError as exc:
+            for name, key in (("SECRET_KEY", secret), *(("SECRET_KEY_FALLBACKS", key) for key in fallbacks or ())):
+                if not isinstance(key, (str, bytes, bytearray)):
+                    raise _wrong_key(name, key) from exc
+            raise
 
     def open_session(self, app: App, request: Request) -> Any:
         """Open the session that the request's cookie holds.
@@ -125,6 +131,15 @@ class SecureCookieSessionInterface(SessionInterface):
             note_unwritable(exc, self.serializer, session)
             raise
         self._set_cookie(app, session, response, text)
+
+
+def _wrong_key(name: str, key: Any) -> TypeError:
+    """The error for a key that signs nothing; the key itself stays a secret."""
+    beside = "" if name == "SECRET_KEY" else " in its list"
+    return TypeError(
+        f"invalid {name}; expected str or bytes{beside}; got the type {type(key).__name__!r}, which signs no session. "
+        f"Set app.config[{name!r}] to text or bytes, as secrets.token_hex() makes them."
+    )
 
 
 def _checked(content: Any) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Context(_Context):
         rv = super().call(obj, *args, **kwargs)
         if type(rv) is str or not hasattr(rv, "__await__") or self.environment.is_async:
             return rv
-        return settled(rv, lambda: f"{_shown(obj)}, which the template {self.name!r} calls,")
+        return settled(rv, lambda: f"{_shown(obj)}, which {_template_of(self.name)} calls,")
 
 
 class Template(_Template):
@@ -248,6 +248,10 @@ def _quicken(environment: Any) -> None:
     """Give an environment the quick cache instead of Jinja's; one that is told to have no bounds, or none, keeps it."""
     if type(environment.cache) is LRUCache:
         environment.cache = TemplateCache(environment.cache.capacity)
+
+
+def _template_of(name: str | None) -> str:
+    return "the text given to render_template_string" if name is None else f"the template {name!r}"
 
 
 def _shown(function: Any) -> str:
