@@ -79,3 +79,33 @@ def test_fixture_of_the_project_goes_first(pytester: pytest.Pytester) -> None:
             assert client == "own"
     """)
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("fixture", ["client", "async_client"])
+def test_missing_fixture_app_is_explained(pytester: pytest.Pytester, fixture: str) -> None:
+    pytester.makepyfile(f"""
+        import pytest
+
+        @pytest.mark.asyncio
+        async def test_index({fixture}):
+            pass
+    """)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(
+        ["E *fixture 'app' not found: duoflask's fixtures*", "*Write in conftest.py:", "*def app():"]
+    )
+    assert "INTERNALERROR" not in str(result.stdout)
+
+
+def test_missing_fixture_app_of_the_projects_own_test_is_pytests_affair(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_index(app): pass")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(["*fixture 'app' not found", "*available fixtures*"])
+
+
+def test_fixture_app_may_have_parameters(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        APP.replace("@pytest.fixture", "@pytest.fixture(params=[1, 2])").replace("app():", "app(request):")
+    )
+    pytester.makepyfile("def test_index(client): assert client.get('/').text.endswith(' True')")
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)

@@ -1,7 +1,8 @@
 """Fixtures for the tests of applications, which pytest finds by itself: `client` and `async_client`.
 
-A project gives a fixture `app`; every test that takes `client` then runs under WSGI and under ASGI. Knows the app
-as what makes test clients. A fixture of the same name in a `conftest.py` goes before these.
+A project gives a fixture `app`; every test that takes `client` then runs under WSGI and under ASGI. There is none here:
+it would hide that of another plug-in. Knows the app as what makes test clients. A fixture of the same name in a
+`conftest.py` goes before these.
 """
 
 from __future__ import annotations
@@ -9,11 +10,31 @@ from __future__ import annotations
 import importlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-__all__ = ["async_client", "client"]
+__all__ = ["async_client", "client", "pytest_runtest_makereport"]
+
+_NO_APP: Final = """fixture 'app' not found: duoflask's fixtures 'client' and 'async_client' make a client of it.
+ Write in conftest.py:
+
+     import pytest
+
+     @pytest.fixture
+     def app():
+         from hello import app  # the module of your application, or return create_app({"TESTING": True})
+         return app"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+    """Say what to write where a test takes a fixture from here and the project has no fixture `app`."""
+    error = call.excinfo.value if call.excinfo is not None else None
+    if not isinstance(error, pytest.FixtureLookupError) or error.argname != "app" or error.msg is not None:
+        return
+    if any(fixture.func.__module__ == __name__ for fixture in error.fixturestack):
+        error.msg = _NO_APP
 
 
 def _async_fixture() -> Callable[[Any], Any]:

@@ -59,6 +59,6 @@ def test_init_db_starts_again(site: Site, app: Any) -> None:
     assert "First" not in site.client.get("/").text
 
 
-@pytest.mark.asyncio
+@pytest.mark.anyio
 async def test_posts_are_read_on_a_loop_too(async_client: Any) -> None:
     assert "Nobody has written anything yet." in (await async_client.get("/")).text
