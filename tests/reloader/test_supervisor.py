@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -58,3 +62,85 @@ def test_descendants_are_found_and_ended(stubborn: bool) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+PROGRAM = """
+import sys, time
+import anyio
+from duoflask import DuoFlask
+
+app = DuoFlask("stopping")
+
+@app.after_serving
+async def stopped():
+    print("shutdown", flush=True)
+
+@app.get("/def")
+def thread():
+    print("in", flush=True)
+    time.sleep(60)
+    return ""
+
+@app.get("/async")
+async def stream():
+    print("in", flush=True)
+    async def body():
+        while True:
+            yield "data: x\\n\\n"
+            await anyio.sleep(0.02)
+    return body()
+
+app.run(port=int(sys.argv[1]), debug=True)
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("path", ["/def", "/async"])
+@pytest.mark.parametrize("to_group", [True, False])
+def test_one_interrupt_runs_the_shutdown_functions(tmp_path: Path, path: str, to_group: bool) -> None:
+    """A terminal's Ctrl+C goes to parent and child, `kill -INT` to the parent alone."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    process = subprocess.Popen(
+        [sys.executable, str(program), str(port)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        with _connection(port) as sock:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert process.stdout is not None
+            assert "in\n" in iter(process.stdout.readline, "")  # behind the banner
+            if to_group:
+                os.killpg(process.pid, signal.SIGINT)
+            else:
+                process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=40)
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate()
+    assert (process.returncode, output) == (0, "shutdown\n")
+    assert "1 request was not finished 2.0 s after the stop" in errors
+    assert "second signal" not in errors
+
+
+def _connection(port: int) -> socket.socket:
+    """Connect as soon as the parent listens."""
+    deadline = time.monotonic() + 40
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=40)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -206,7 +206,7 @@ async def test_stop_ends_what_takes_longer_than_the_deadline(anyio_backend: str,
             server.stop()
             assert await read(stream) == b""
     assert cancelled == [True]
-    assert "1 requests were not finished" in caplog.text
+    assert "1 request was not finished" in caplog.text
 
 
 class Lifespan:

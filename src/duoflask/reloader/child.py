@@ -11,15 +11,20 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 from .watched import code_folders
 
-__all__ = ["MARK", "SETTINGS", "Child", "current_child", "is_running_from_reloader"]
+__all__ = ["INTERRUPTED", "MARK", "SETTINGS", "STOP", "Child", "current_child", "is_running_from_reloader"]
 
 MARK: Final = "WERKZEUG_RUN_MAIN"  # the name that extensions ask for
 SETTINGS: Final = "DUOFLASK_RELOADER"
+# What a parent says: that a signal follows, or that none does, because a terminal's Ctrl+C reaches both by itself.
+STOP: Final = b"stop\n"
+INTERRUPTED: Final = b"interrupted\n"
+INTERRUPT_SECONDS: Final = 1.0  # for it to arrive; a `kill -INT` of the parent does not
 
 _child: Child | None = None
 
@@ -48,18 +53,23 @@ class Child:
         """Differs from one start to the next."""
         self.cert: tuple[str, str] | None = None if settings.get("cert") is None else tuple(settings["cert"])
         self.stopping = threading.Event()
-        self._on_stop: list[Callable[[], None]] = []
         self._told: dict[str, set[str]] = {"trees": set(), "static": set(), "files": set()}
         os.set_inheritable(settings["control"], False)
         self._control = socket.socket(fileno=settings["control"])
         self._started = False
+        self._lent: list[socket.socket] = []
 
     def lend_sockets(self) -> list[socket.socket]:
         """Copies of the listening sockets, for a server that closes its own."""
         copies = [sock.dup() for sock in self.sockets]
         for sock in copies:
             sock.setblocking(False)
+        self._lent = copies
         return copies
+
+    def _accepts(self) -> bool:
+        """Whether the server goes on, as far as can be told: it closes its sockets first."""
+        return not self._lent or any(sock.fileno() >= 0 for sock in self._lent)
 
     def watch(self, *, trees: Iterable[str] = (), static: Iterable[str] = ()) -> None:
         """Have folders watched besides those of the code: of templates, and of static files.
@@ -97,9 +107,14 @@ class Child:
         self._control.settimeout(1.0)
         while True:
             try:
-                if not self._control.recv(64):
+                said = self._control.recv(64)
+                if not said:
                     break
                 self.stopping.set()
+                if INTERRUPTED in said:
+                    time.sleep(INTERRUPT_SECONDS)
+                    if self._accepts():  # else it would be the second signal, which drops what is in flight
+                        os.kill(os.getpid(), signal.SIGTERM)
             except TimeoutError:
                 try:
                     if len(sys.modules) != modules:

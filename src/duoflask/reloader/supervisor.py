@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import Any, Final
 
-from .child import MARK, SETTINGS
+from .child import INTERRUPT_SECONDS, INTERRUPTED, MARK, SETTINGS, STOP
 from .processes import descendants, end_all
 from .watched import Sources
 from .watcher import Watcher
@@ -28,8 +28,8 @@ from .watcher import Watcher
 __all__ = ["RELOADER_TYPES", "supervise"]
 
 RELOADER_TYPES: Final = ("auto", "stat", "watchfiles", "watchdog")
-STOP_SECONDS: Final = 3.0  # for requests in flight; then the child is killed
-INTERRUPT_SECONDS: Final = 1.0  # a terminal's Ctrl+C reaches the child by itself; a `kill -INT` does not
+# For requests in flight (2 s), functions in threads (1 s) and the shutdown functions; then the child is killed.
+STOP_SECONDS: Final = 5.0
 TURN_SECONDS: Final = 0.2  # between two looks at whether the child runs
 USAGE: Final = 2  # click's exit code for a wrong command line
 
@@ -128,15 +128,24 @@ class _Supervisor:
                     _logger.info("duoflask: %s changed, restarting", names + (" ..." if len(changed) > 3 else ""))
                     self._end_child()
                     return None
-        interrupted = self._signal == signal.SIGINT
-        if interrupted and self._process is not None:
-            self._tell_stop()
-            try:
-                self._process.wait(INTERRUPT_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
+        code = self._await_interrupted() if self._signal == signal.SIGINT else None
         self._end_child()
-        return 0
+        return code if code in (128 + signal.SIGINT, 128 + signal.SIGTERM) else 0
+
+    def _await_interrupted(self) -> int | None:
+        """Wait for a child that Ctrl+C has reached, or that sees to it itself; its exit code if it has ended."""
+        process = self._process
+        if process is None:
+            return None
+        started = descendants(process.pid)
+        self._tell(INTERRUPTED)
+        self._read_control()  # whether it serves
+        try:
+            code = process.wait(INTERRUPT_SECONDS + STOP_SECONDS if self._serving else INTERRUPT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        end_all(started)
+        return code
 
     def _start(self, *, rescued: bool) -> None:
         self._serving = False
@@ -200,10 +209,10 @@ class _Supervisor:
         if told:
             self._watcher.take_in()
 
-    def _tell_stop(self) -> None:
+    def _tell(self, line: bytes) -> None:
         if self._control is not None:
             try:
-                self._control.send(b"stop\n")
+                self._control.send(line)
             except OSError:
                 pass
 
@@ -212,7 +221,7 @@ class _Supervisor:
         process, self._process = self._process, None
         if process is not None:
             started = descendants(process.pid) if process.poll() is None else {}
-            self._tell_stop()
+            self._tell(STOP)
             if process.poll() is None:
                 process.terminate()
                 try:

@@ -6,6 +6,7 @@ Owns the choice of the loop, the log's set-up and the line that says where the s
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,26 +45,41 @@ def run(
     Raises:
         LifespanError: The application's start-up or shutdown failed.
         OSError: The address cannot be had.
+        SystemExit: A second signal has dropped what was in flight; the code is 128 and its number.
     """
     if loop not in ("asyncio", "trio", "uvloop"):
         raise ValueError(f"invalid loop; expected 'asyncio', 'trio' or 'uvloop'; got {loop!r}")
     config = ServerConfig(host=host, port=port, uds=uds, **settings)
     configure_logging()
     backend = "trio" if loop == "trio" else "asyncio"
-    anyio.run(
-        _run_announced,
-        app,
-        config,
-        sockets,
-        backend=backend,
-        backend_options={"use_uvloop": True} if loop == "uvloop" else None,
-    )
+    made: list[Server] = []
+    try:
+        anyio.run(
+            _run_announced,
+            app,
+            config,
+            sockets,
+            made,
+            backend=backend,
+            backend_options={"use_uvloop": True} if loop == "uvloop" else None,
+        )
+    finally:
+        # Only here: the end of asyncio's loop waits for the threads of its executor.
+        interrupts = made[0].interrupts if made else None
+        if interrupts is not None:
+            interrupts.let_go()
+    if interrupts is not None and interrupts.exit_code:
+        sys.exit(interrupts.exit_code)
 
 
 async def _run_announced(
-    app: ASGIApplication | WSGIApplication, config: ServerConfig, sockets: Sequence[socket.socket] | None
+    app: ASGIApplication | WSGIApplication,
+    config: ServerConfig,
+    sockets: Sequence[socket.socket] | None,
+    made: list[Server],
 ) -> None:
     server = Server(app, config, sockets=sockets, ends_process=True)
+    made.append(server)
 
     async def announce() -> None:
         await server.started.wait()

@@ -4,8 +4,8 @@ Owns the two signals while a server runs in the main thread, and how a process e
 
 Theory of operation. The handlers are Python's own, not the loop's, which come to nothing while an application keeps the
 loop. A `def` function cannot be ended from outside: the second signal cancels what can be cancelled, and a thread that
-belongs to nobody ends the process a little later, by the signal's default action, so that whoever waits for the process
-sees why it ended. The third signal does so at once.
+belongs to nobody ends the process a little later, if the server is still there. The third signal does so at once. The
+exit code is 128 and the signal's number, as in a shell, so that whoever waits for the process sees why it ended.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ class Interrupts:
         stop: Stops the server; called on the loop.
         drop: Ends everything that can be cancelled; called on the loop.
         describe: Says what is left, for the log; called in any thread.
-        ends_process: Whether the process has nothing to do but to serve. If not, it goes on after the second signal
-            where the block ends in time.
+        ends_process: Whether the loop ends with the block: it may have to be ended too, until `let_go` is called.
+
+    `exit_code` is the process's: 128 and the number of the second signal, if there was one, else 0.
     """
 
     def __init__(
@@ -52,30 +53,37 @@ class Interrupts:
         self._steps = [stop, drop]
         self._describe = describe
         self._ends_process = ends_process
-        self._left = False
+        self._let_go = False
+        self.exit_code = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
 
     def __exit__(self, *error: object) -> None:
-        self._left = True
+        if not self._ends_process:
+            self.let_go()
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not set from Python
+
+    def let_go(self) -> None:
+        """The server has ended in time: end the process no more, which may have more to do."""
+        self._let_go = True
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if not self._steps:
             os._exit(128 + number)
         self._home.post(self._steps.pop(0))
         if not self._steps:
+            self.exit_code = 128 + number
             # Not by `threading`: its locks may be held by what this handler has interrupted.
             _thread.start_new_thread(self._end_soon, (number,))
 
     def _end_soon(self, number: int) -> None:
         time.sleep(DROPPED_GRACE)
-        if self._left and not self._ends_process:
-            return
-        leave_process(128 + number, f"{signal.Signals(number).name} for the second signal{self._describe()}")
+        if not self._let_go:
+            name = signal.Signals(number).name
+            leave_process(128 + number, f"{name} for the second signal{self._describe()}")
 
 
 def leave_process(code: int, why: str) -> NoReturn:

@@ -50,7 +50,8 @@ class Server:
         ends_process: The process has nothing to do but to serve: a `def` function that does not end when the server has
             to is left alone by ending the process.
 
-    `started` is set once connections are accepted; `addresses` then says where.
+    `started` is set once connections are accepted; `addresses` then says where. `interrupts` is what takes signals
+    while it serves; with `ends_process`, whoever has ended the loop calls its `let_go`.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Server:
         self._scope = CancelScope()
         self._shared: Shared | None = None
         self._ends_process = ends_process
+        self.interrupts: Interrupts | None = None
         self.started = Event()
         self.addresses: list[str] = []
 
@@ -129,7 +131,10 @@ class Server:
         """What takes signals, if this server is to."""
         if self._trigger is not None or threading.current_thread() is not threading.main_thread():
             return nullcontext()
-        return Interrupts(self.stop, self._scope.cancel, self._describe_rest, ends_process=self._ends_process)
+        self.interrupts = Interrupts(
+            self.stop, self._scope.cancel, self._describe_rest, ends_process=self._ends_process
+        )
+        return self.interrupts
 
     def _describe_rest(self) -> str:
         requests = self._shared.describe_requests() if self._shared is not None else ""
@@ -206,7 +211,8 @@ class Server:
         if shared.connections:
             with CancelScope(shield=True):
                 await lifespan.shutdown()
-            leave_process(0, f"the graceful timeout has passed{self._describe_rest()}")
+            code = 0 if self.interrupts is None else self.interrupts.exit_code
+            leave_process(code, f"the graceful timeout has passed{self._describe_rest()}")
 
     async def _stop_connections(self, shared: Shared) -> bool:
         """Let requests finish; answer whether they did."""
@@ -227,14 +233,24 @@ class Server:
                 connection.expire()
         patience = self.config.graceful_timeout
         if shared.connections:
+            one = len(shared.connections) == 1
             server_logger.info(
-                "waiting up to %s s for %d requests; stop again to drop them", patience, len(shared.connections)
+                "waiting up to %s s for %s; stop again to drop %s",
+                patience,
+                _count_requests(shared),
+                "it" if one else "them",
             )
         with move_on_after(patience):
             await shared.drained.wait()
         if shared.connections:
-            server_logger.error("%d requests were not finished %s s after the stop", len(shared.connections), patience)
+            verb = "was" if len(shared.connections) == 1 else "were"
+            server_logger.error("%s %s not finished %s s after the stop", _count_requests(shared), verb, patience)
         return not shared.connections
+
+
+def _count_requests(shared: Shared) -> str:
+    count = len(shared.connections)
+    return f"{count} request{'' if count == 1 else 's'}"
 
 
 class serve(Coroutine[Any, Any, None]):  # noqa: N801 - it is called and awaited like a function
