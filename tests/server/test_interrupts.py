@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from duoflask.server import Server, ServerConfig
+
 pytestmark = pytest.mark.e2e
 
 PROGRAM = """
 import asyncio, sys, time
 import anyio
-from duoflask import DuoFlask, websocket
+from duoflask import DuoFlask, request, websocket
 from duoflask.server import run
 
 app = DuoFlask("stopping")
@@ -54,6 +57,18 @@ async def task():
     finally:
         print("cancelled", flush=True)
     return ""
+
+@app.get("/teardown")
+async def waits():
+    print("in", flush=True)
+    await anyio.sleep(60)
+    return ""
+
+@app.teardown_request
+async def slow(error):
+    if request.path == "/teardown":
+        await anyio.sleep(1.3)
+        print("torn down", flush=True)
 
 @app.get("/def-stream")
 def def_stream():
@@ -205,6 +220,34 @@ def test_function_that_does_not_end_is_left_after_the_graceful_timeout(interface
         assert output == "shutdown\n"
     assert "1 request was not finished 0.2 s after the stop" in errors
     assert errors.splitlines()[-1].endswith("these have not ended: GET /thread")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_teardown_ends_before_the_shutdown_functions_begin(loop: str) -> None:
+    with asked("/teardown", loop=loop, timeout=3) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        code, output, errors = ended(process)
+    assert code == 0
+    assert output.split("\n")[:3] == ["torn down", "shutdown", "after"]
+    assert "ending the process" not in errors
+
+
+def test_servers_that_end_in_any_order_leave_the_handlers_that_were_there() -> None:
+    async def serve_two() -> None:
+        tasks = []
+        for _ in range(2):
+            server = Server(empty, ServerConfig(port=0, lifespan="off"))
+            tasks.append(asyncio.create_task(server.serve()))
+            await server.started.wait()
+        for task in tasks:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def empty(scope: Any, receive: Any, send: Any) -> None: ...
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    asyncio.run(serve_two())
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.parametrize("path", ["/def-stream", "/async-stream"])

@@ -62,9 +62,8 @@ class Shared:
 
     def describe_requests(self) -> str:
         """Name what the application is at work at; in any thread."""
-        return ", ".join(
-            " ".join(_request_line(connection.serving)) for connection in list(self.connections) if connection.serving
-        )
+        heads = [connection.serving for connection in list(self.connections)]  # each may end at any time
+        return ", ".join(" ".join(_request_line(head)) for head in heads if head is not None)
 
     def note_end(self) -> None:
         if self.drained is not None and not self.connections and not self.arriving:

@@ -22,11 +22,13 @@ from typing import Any, Final, NoReturn
 from ..bridge import Home
 from .logs import server_logger
 
-__all__ = ["DROPPED_GRACE", "Interrupts", "leave_process"]
+__all__ = ["DROPPED_GRACE", "TEARDOWN_GRACE", "Interrupts", "leave_process"]
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-# Seconds from the second signal, or the end of the graceful time-out, for functions that are cancelled to clean up.
+# Seconds from the second signal for functions that are cancelled to clean up,
 DROPPED_GRACE: Final = 1.0
+# and from the end of the graceful time-out, but no longer than that: a teardown function has five.
+TEARDOWN_GRACE: Final = 6.0
 
 
 class Interrupts:
@@ -53,7 +55,7 @@ class Interrupts:
         self._steps = [stop, drop]
         self._describe = describe
         self._ends_process = ends_process
-        self._let_go = False
+        self._let_go = self._over = False
         self.exit_code = 0
         self._before: dict[int, Any] = {}
 
@@ -63,8 +65,17 @@ class Interrupts:
     def __exit__(self, *error: object) -> None:
         if not self._ends_process:
             self.let_go()
-        for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not set from Python
+        self._over = True
+        for number in SIGNALS:
+            if signal.getsignal(number) == self._handle:  # else another server has begun since, and puts it back
+                handler = self._handler_before(number)
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not set from Python
+
+    def _handler_before(self, number: int) -> Any:
+        """The handler that is to be put back: none of a server that has ended."""
+        handler = self._before[number]
+        owner = getattr(handler, "__self__", None)
+        return owner._handler_before(number) if isinstance(owner, Interrupts) and owner._over else handler
 
     def let_go(self) -> None:
         """The server has ended in time: end the process no more, which may have more to do."""
@@ -82,8 +93,11 @@ class Interrupts:
     def _end_soon(self, number: int) -> None:
         time.sleep(DROPPED_GRACE)
         if not self._let_go:
-            name = signal.Signals(number).name
-            leave_process(128 + number, f"{name} for the second signal{self._describe()}")
+            why = f"{signal.Signals(number).name} for the second signal"
+            try:
+                why += self._describe()
+            finally:
+                leave_process(128 + number, why)
 
 
 def leave_process(code: int, why: str) -> NoReturn:

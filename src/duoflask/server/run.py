@@ -20,7 +20,7 @@ from anyio.lowlevel import checkpoint
 from ..typing import ASGIApplication, WSGIApplication
 from .config import ServerConfig
 from .connection import Connection, Shared, expire_connections, turn_away
-from .interrupts import DROPPED_GRACE, Interrupts, leave_process
+from .interrupts import DROPPED_GRACE, TEARDOWN_GRACE, Interrupts, leave_process
 from .lifespan import Lifespan
 from .listen import Listener, bind, unix_paths
 from .logs import server_logger
@@ -207,11 +207,15 @@ class Server:
 
     async def _leave_threads(self, shared: Shared, lifespan: Lifespan) -> None:
         """End the process when functions in threads still have not ended."""
-        await sleep(DROPPED_GRACE)
+        await sleep(min(TEARDOWN_GRACE, max(DROPPED_GRACE, self.config.graceful_timeout)))
         if shared.connections:
             with CancelScope(shield=True):
                 await lifespan.shutdown()
+        if shared.connections:
             code = 0 if self.interrupts is None else self.interrupts.exit_code
+            if lifespan.error is not None:
+                server_logger.error("%s", lifespan.error)
+                code = code or 1
             leave_process(code, f"the graceful timeout has passed{self._describe_rest()}")
 
     async def _stop_connections(self, shared: Shared) -> bool:
