@@ -254,8 +254,8 @@ def test_foreign_wsgi_app_does_not_run_on_the_loop(client: Any) -> None:
         ((None, 200), "returned None; expected a response"),
         (("a",), "returned a tuple of 1 items; the tuple must have the form"),
         (("a", 200, {}, 1), "returned a tuple of 4 items; the tuple must have the form"),
-        (7, "returned no response: it was of the type 'int'; expected"),
-        ({1}, "returned no response: it was of the type 'set'; expected"),
+        (7, "returned no response: it was a int; expected"),
+        ({1}, "returned no response: it was a set; expected"),
         (object, "returned the class 'object'"),
     ],
 )

@@ -73,7 +73,7 @@ def test_error_handler_that_returns_none(client: Any) -> None:
 def test_view_that_returns_a_number(client: Any) -> None:
     app = make_app()
     app.add_url_rule("/", "view", lambda: 3)
-    says(error_of(client, app), "it was of the type 'int'", "expected a str")
+    says(error_of(client, app), "it was a int", "expected a str")
 
 
 # -- registration

@@ -101,7 +101,7 @@ def _foreign(app: App, rv: Any) -> Response:
         except TypeError as exc:
             raise TypeError(f"{_culprit()} returned {rv!r}, which is no WSGI or ASGI application: {exc}") from exc
     raise TypeError(
-        f"{_culprit()} returned no response: it was of the type {type(rv).__name__!r}; expected a str, bytes, dict, "
+        f"{_culprit()} returned no response: it was a {type(rv).__name__}; expected a str, bytes, dict, "
         "list, tuple, response, generator, async generator, WSGI or ASGI application"
     )
 
