@@ -193,10 +193,12 @@ async def _burst(contestant: Contestant, seconds: float) -> None:
 
 
 def _rows(setup: Setup, workload: Workload, contestants: Sequence[Contestant]) -> list[tuple[str, ...]]:
-    raw = next((median(item.cpu) for item in contestants if item.name == "raw"), None)
+    raw = next((item.cpu for item in contestants if item.name == "raw"), None)
     rows = []
     for item in sorted(contestants, key=lambda item: median(item.cpu)):
         cpu = median(item.cpu)
+        # round by round: the machine's speed changes between them
+        ratio = median(own / floor for own, floor in zip(item.cpu, raw)) if raw else None
         rows.append(
             (
                 setup.name,
@@ -204,7 +206,7 @@ def _rows(setup: Setup, workload: Workload, contestants: Sequence[Contestant]) -
                 item.name,
                 f"{cpu * 1e6:.1f}",
                 f"{(max(item.cpu) - min(item.cpu)) / cpu:.0%}",
-                f"{cpu / raw:.2f}" if raw else "-",
+                f"{ratio:.2f}" if ratio is not None else "-",
                 f"{median(item.rate):.0f}",
                 f"{median(item.p50) * 1e3:.2f}",
                 f"{median(item.p99) * 1e3:.2f}",
@@ -223,6 +225,37 @@ def _as_json(setup: Setup, workload: str, one: Contestant) -> dict[str, Any]:
         "p50_ms": [round(seconds * 1e3, 3) for seconds in one.p50],
         "p99_ms": [round(seconds * 1e3, 3) for seconds in one.p99],
     }
+
+
+# Of a setup: (figure, contestant, the most that duoflask's may be of the contestant's); "" is every peer.
+GOALS = {
+    **dict.fromkeys(("gunicorn-sync", "gunicorn-gthread"), (("cpu_us", "raw", 1 / 0.95), ("cpu_us", "", 1.0))),
+    "uvicorn": (("cpu_us", "raw", 1 / 0.9), ("cpu_us", "", 1.0)),
+    "def-under-uvicorn": (("seconds_a_request", "starlette", 1 / 2.2), ("seconds_a_request", "raw", 1 / 0.75)),
+    "async-under-gthread": (("cpu_us", "flask", 1 / 2.5),),
+}
+
+
+def goals(kept: Sequence[dict[str, Any]]) -> str:
+    """Compare duoflask with the goals for real servers, by the median of the rounds' ratios."""
+    cells: list[tuple[str, ...]] = [("setup", "workload", "figure", "against", "goal", "reached", "verdict")]
+    for own in kept:
+        if own["contestant"] != "duoflask":
+            continue
+        others = [one for one in kept if (one["setup"], one["workload"]) == (own["setup"], own["workload"])]
+        for figure, name, limit in GOALS.get(own["setup"], ()):
+            for other in others:
+                if other["contestant"] != name and (name or other["contestant"] in ("raw", "duoflask")):
+                    continue
+                if figure == "cpu_us":
+                    pairs = zip(own["cpu_us"], other["cpu_us"])
+                else:
+                    pairs = zip(other["requests_per_second"], own["requests_per_second"])
+                ratio = median(ours / theirs for ours, theirs in pairs)
+                verdict = "met" if ratio <= limit else "MISSED"
+                where = (own["setup"], own["workload"], figure, other["contestant"])
+                cells.append((*where, f"<= {limit:.2f}", f"{ratio:.2f}", verdict))
+    return f"## goals\n\n{report.grid(cells)}"
 
 
 HEADINGS = ("setup", "workload", "contestant", "CPU us", "spread", "x raw", "requests/s", "p50 ms", "p99 ms")
@@ -260,7 +293,7 @@ def main(arguments: Sequence[str]) -> int:
             found = run(_run(setup, WORKLOADS[name], chosen, options.rounds, options.seconds))
             cells += _rows(setup, WORKLOADS[name], found)
             kept += [_as_json(setup, name, one) for one in found]
-    sys.stdout.write(report.grid(cells) + "\n")
+    sys.stdout.write(f"{report.grid(cells)}\n\n{goals(kept)}\n")
     if options.json:
         options.json.write_text(json.dumps(kept, indent=1))
     return 0
