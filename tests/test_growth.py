@@ -14,15 +14,6 @@ def linear(text: str) -> int:
     return sum(1 for _ in text)
 
 
-def copies_the_rest(text: str) -> int:
-    """Quadratic as parsers are: each step copies what is left."""
-    steps = 0
-    while text:
-        text = text[8:]
-        steps += 1
-    return steps
-
-
 def looks_back(text: str) -> object:
     """Quadratic as regular expressions are."""
     return re.search(r" +$", text + "x")
@@ -50,16 +41,13 @@ def test_linear_parser_passes() -> None:
 
 
 @pytest.mark.measures
-@pytest.mark.parametrize(
-    ("parse", "size"), [(copies_the_rest, 60_000), (looks_back, 500), (looks_up_in_a_list, 40_000)]
-)
-@pytest.mark.parametrize("doublings", [1, 2])
+@pytest.mark.parametrize(("parse", "size"), [(looks_back, 1_000), (looks_up_in_a_list, 40_000)])
 def test_quadratic_parser_is_refused(
-    monkeypatch: pytest.MonkeyPatch, parse: Callable[[str], object], size: int, doublings: int
+    monkeypatch: pytest.MonkeyPatch, parse: Callable[[str], object], size: int
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(AssertionError, match=r"takes [3-9]\.\d\d times as long, expected"):
-        require_linear(on_blanks(parse), size, doublings=doublings)
+        require_linear(on_blanks(parse), size)
 
 
 def test_cheap_work_is_not_asked_twice() -> None:

@@ -306,7 +306,7 @@ def test_pieces_of_a_large_body_are_not_kept_twice() -> None:
 )
 @pytest.mark.parametrize("body", ["hi", b"hi", ["a", b"b"], ("a", "b"), ["a"]])
 def test_a_change_of_the_pieces_is_one_of_the_body(body: Any, change: Callable[[Any], Any]) -> None:
-    own, other = ours(body), theirs(list(body) if isinstance(body, tuple) else body)
+    own, other = (kind([*body] if isinstance(body, (list, tuple)) else body) for kind in (ours, theirs))
     change(own.response)
     change(other.response)
     assert own.get_data() == other.get_data()
